@@ -1,0 +1,65 @@
+// Package decision picks the module proxy chain and its companion settings for
+// one build.
+//
+// It is pure: from a policy environment and what probes saw it computes a
+// [Decision] and the reasons for it. It opens no socket and no file and never
+// reads the clock, so each rule has a table test, and a report replays into
+// the same decision.
+package decision
+
+import (
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// Input is all that a decision depends on. It survives JSON unchanged and
+// holds no secret.
+type Input struct {
+	Settings  policy.Settings `json:"settings"`
+	Evidence  []Evidence      `json:"evidence"`            // one for each proxy that was asked
+	Databases []Database      `json:"databases,omitempty"` // routes to the checksum database besides the chain
+	Inherited Inherited       `json:"inherited"`
+	// Container says that the probe ran in a container whose network and
+	// certificates are not those of the steps that follow.
+	Container bool `json:"container,omitempty"`
+	// AllowDowngrade permits "sumdb: off"; it never comes from the file.
+	AllowDowngrade bool `json:"allow_downgrade,omitempty"`
+}
+
+// Inherited are the settings that were in force before this program ran.
+type Inherited struct {
+	GOPROXY   string `json:"goproxy,omitempty"` // redacted
+	GOPRIVATE string `json:"goprivate,omitempty"`
+	GONOPROXY string `json:"gonoproxy,omitempty"`
+	GONOSUMDB string `json:"gonosumdb,omitempty"`
+	GOSUMDB   string `json:"gosumdb,omitempty"`
+	GOVCS     string `json:"govcs,omitempty"`
+	NoProxy   string `json:"no_proxy,omitempty"`
+}
+
+// A Database is one way to the checksum database that does not lead through a
+// proxy of the chain.
+type Database struct {
+	GOSUMDB string `json:"gosumdb"`         // the value that makes go take this route
+	Host    string `json:"host"`            //
+	Class   Class  `json:"class,omitempty"` // "" if a signed lookup verified
+	Detail  string `json:"detail,omitempty"`
+}
+
+// A Decision is what the build shall use and why.
+type Decision struct {
+	Outcome report.Outcome
+	// Chain is the value of GOPROXY, parsed. Empty unless settings are exported.
+	Chain goenv.Chain
+	// Settings are the variables to export, in a fixed order, none empty.
+	Settings []report.Setting
+
+	Primary   string   // name of the chain's first entry
+	Selected  string   // name of the first entry of the chosen chain
+	Unhealthy []string // names of the entries that are down, in policy order
+
+	Proxies  []report.Proxy // one for each entry of the policy's chain
+	Reasons  []string       // the rules that applied, in order
+	Findings []report.Finding
+}

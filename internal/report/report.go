@@ -1,0 +1,146 @@
+// Package report is the one neutral result of a run: what was chosen, what was
+// found, and what follows from it.
+//
+// Every writer and every CI system reads a [Report] and nothing else, so that
+// the build page, the terminal and the files agree. It holds text for people
+// and values for machines, none of them encoded: the reader encodes for the
+// place it writes to. It never holds a secret, and no URL with credentials.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Schema is the version of the JSON form. It changes when a field changes its
+// meaning or goes away; new fields do not change it.
+const Schema = 1
+
+// A Report is the result of one run of one subcommand.
+type Report struct {
+	Schema  int    `json:"schema"`
+	Command string `json:"command"` // "setup"
+	Version string `json:"version"` // of this program
+
+	Outcome Outcome `json:"outcome"`
+	Summary string  `json:"summary"` // one sentence for people
+
+	Environment       string `json:"environment,omitempty"`
+	EnvironmentSource string `json:"environment_source,omitempty"`
+
+	// Settings are the variables for whatever runs next, in the order in which
+	// they are written. Empty if the run exports nothing.
+	Settings []Setting `json:"settings,omitempty"`
+	// Outputs are the step's results, named as in action.yml. Never empty
+	// values only: an output without a value has Value "".
+	Outputs []Setting `json:"outputs,omitempty"`
+
+	// Proxies has one row for each entry of the chain, in policy order.
+	Proxies []Proxy `json:"proxies,omitempty"`
+	// Reasons say, in order, which rules led to the result.
+	Reasons []string `json:"reasons,omitempty"`
+	// Findings are what a person should know or do, worst first.
+	Findings []Finding `json:"findings,omitempty"`
+
+	// Replay is the input of the decision; see decision.Replay.
+	Replay json.RawMessage `json:"replay,omitempty"`
+}
+
+// An Outcome says how a run ended. It decides the exit code and the colour.
+type Outcome string
+
+const (
+	OK        Outcome = "ok"        // the primary is in use
+	Fallback  Outcome = "fallback"  // the chosen chain does not begin with the primary
+	Kept      Outcome = "kept"      // existing settings were reported and left alone
+	Exhausted Outcome = "exhausted" // nothing usable: nothing is exported
+	Invalid   Outcome = "invalid"   // flags or policy are wrong: nothing is exported
+)
+
+// A Setting is one variable or output.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Why   string `json:"why,omitempty"` // for people: which rule set it
+}
+
+// A Proxy is one entry of the chain as it was found.
+type Proxy struct {
+	Name  string `json:"name"`            // as in the policy
+	URL   string `json:"url"`             // redacted; "direct" and "off" for themselves
+	State State  `json:"state"`           //
+	Use   string `json:"use,omitempty"`   // "primary", "fallback", "left out" …
+	Class string `json:"class,omitempty"` // class of the failure, e.g. "dns"
+	Cause string `json:"cause,omitempty"` // what happened, for people
+	Next  string `json:"next,omitempty"`  // what to do about it
+	// TookMS is how long the verdict took, in milliseconds; 0 if not asked.
+	TookMS int64   `json:"took_ms,omitempty"`
+	Checks []Check `json:"checks,omitempty"` // in the order they were made
+	Place  Place   `json:"place,omitzero"`   // where the policy names it
+}
+
+// A State is the verdict on one entry.
+type State string
+
+const (
+	Usable   State = "usable"
+	Degraded State = "degraded" // serves builds, but some use fails: no list, no checksum database …
+	Down     State = "down"     // proven not to serve this build
+	Unknown  State = "unknown"  // could not be told from here; never called dead
+	Unasked  State = "unasked"  // keywords, and entries no probe was needed for
+)
+
+// A Check is one graded request and its time.
+type Check struct {
+	Name   string `json:"name"`             // "dns", "zip", "sumdb" …
+	OK     bool   `json:"ok"`               //
+	Detail string `json:"detail,omitempty"` // for people
+	TookMS int64  `json:"took_ms"`          // milliseconds
+}
+
+// A Severity orders findings and picks the kind of annotation.
+type Severity string
+
+const (
+	Notice  Severity = "notice"
+	Warning Severity = "warning"
+	Error   Severity = "error"
+)
+
+// A Finding is one thing a person should know: what, where, what next.
+type Finding struct {
+	ID       string   `json:"id"`       // stable, kebab-case: "proxy-down", "policy-unknown-key"
+	Severity Severity `json:"severity"` //
+	Title    string   `json:"title"`    // a few words
+	Message  string   `json:"message"`  // what happened
+	Fix      string   `json:"fix,omitempty"`
+	Place    Place    `json:"place,omitzero"`
+}
+
+// A Place is a position in a file, as a person counts: from 1; 0 is unknown.
+type Place struct {
+	File   string `json:"file,omitempty"` // slash-separated, relative to the workspace if it lies in it
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+}
+
+// String returns file:line:column without the parts that are unknown.
+func (p Place) String() string {
+	switch {
+	case p.Line == 0:
+		return p.File
+	case p.Column == 0:
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Value returns the value of the setting called name in list, or "".
+func Value(list []Setting, name string) string {
+	for _, s := range list {
+		if s.Name == name {
+			return s.Value
+		}
+	}
+	return ""
+}
