@@ -23,6 +23,9 @@ type Input struct {
 	// Container says that the probe ran in a container whose network and
 	// certificates are not those of the steps that follow.
 	Container bool `json:"container,omitempty"`
+	// Keep reports what is already set and changes nothing: no policy file
+	// was found, and GOPROXY was set.
+	Keep bool `json:"keep,omitempty"`
 	// AllowDowngrade permits "sumdb: off"; it never comes from the file.
 	AllowDowngrade bool `json:"allow_downgrade,omitempty"`
 }

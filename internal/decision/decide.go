@@ -1,0 +1,217 @@
+package decision
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// Decide computes the settings for one build. It exports all of them or, if
+// the outcome is neither OK nor Fallback, none.
+func Decide(in Input) Decision {
+	s := &in.Settings
+	seen := index(in.Evidence)
+	verdicts := make([]verdict, len(s.Chain))
+	for i, e := range s.Chain {
+		verdicts[i] = judge(e, seen[e.Name], in.Container)
+	}
+	kept, reasons := choose(s, verdicts)
+	d := Decision{Reasons: reasons}
+	if len(s.Chain) > 0 {
+		d.Primary = s.Chain[0].Name
+	}
+	for _, v := range verdicts {
+		if v.state == report.Down {
+			d.Unhealthy = append(d.Unhealthy, v.entry.Name)
+		}
+	}
+
+	db := sumDB(&in, kept)
+	d.Findings = append(d.Findings, db.findings...)
+	d.settle(&in, kept, db)
+	d.Proxies = rows(verdicts, d.Chain, d.Primary)
+	d.Findings = append(d.Findings, d.proxyFindings(&in, verdicts)...)
+	slices.SortStableFunc(d.Findings, func(a, b report.Finding) int { return rank(a.Severity) - rank(b.Severity) })
+	return d
+}
+
+// Replay repeats the decision recorded in a report.
+func Replay(r *report.Report) (Decision, error) {
+	var in Input
+	if err := json.Unmarshal(r.Replay, &in); err != nil {
+		return Decision{}, fmt.Errorf("report holds no replayable decision: %w", err)
+	}
+	return Decide(in), nil
+}
+
+// settle picks outcome, chain and settings from what was kept.
+func (d *Decision) settle(in *Input, kept []verdict, db database) {
+	s := &in.Settings
+	if in.Keep {
+		d.Outcome = report.Kept
+		d.Reasons = append(d.Reasons, "no policy file was found and GOPROXY is set: it is left as it is")
+		return
+	}
+	if db.unreachable {
+		kept = nil
+		d.Reasons = append(d.Reasons, "sumdb: required, and no allowed route to the checksum database verifies")
+	}
+	if len(kept) == 0 {
+		if kept = d.exhausted(s); kept == nil {
+			return
+		}
+	}
+	c, err := chain(s.Mode, kept)
+	if err != nil {
+		d.exhaust(s, err.Error())
+		return
+	}
+	d.Selected = kept[0].entry.Name
+	d.Outcome = report.OK
+	if d.Selected != d.Primary {
+		d.Outcome = report.Fallback
+		d.Findings = append(d.Findings, d.fallback(in, kept))
+		if s.OnFallback == policy.FallbackFail {
+			d.Reasons = append(d.Reasons, "on_fallback: fail, so nothing is exported")
+			return
+		}
+	}
+	d.Chain = c
+	d.Settings = []report.Setting{{Name: "GOPROXY", Value: c.String(), Why: d.chainWhy(s)}}
+	routes, findings := private(in)
+	d.Settings = append(d.Settings, routes...)
+	d.Findings = append(d.Findings, findings...)
+	// GOSUMDB stands between GONOSUMDB and GOVCS, as in "go env".
+	at := slices.IndexFunc(d.Settings, func(v report.Setting) bool { return v.Name == "GOVCS" })
+	if at < 0 {
+		at = len(d.Settings)
+	}
+	d.Settings = slices.Insert(d.Settings, at, db.setting)
+	d.Settings = append(d.Settings, network(in)...)
+}
+
+// exhausted applies on_exhausted. It returns the entries to go on with, or nil
+// after it has set the outcome.
+func (d *Decision) exhausted(s *policy.Settings) []verdict {
+	switch {
+	case s.OnExhausted == policy.ExhaustedDirect && s.Mode == policy.Routed:
+		d.Reasons = append(d.Reasons, "on_exhausted: direct")
+		return []verdict{{entry: policy.Entry{Name: "direct"}, state: report.Unasked}}
+	case s.OnExhausted == policy.ExhaustedKeep:
+		d.Outcome = report.Kept
+		d.Reasons = append(d.Reasons, "on_exhausted: keep, so existing settings are left as they are")
+		d.Findings = append(d.Findings, report.Finding{
+			ID: "exhausted", Severity: report.Warning, Title: "No module proxy is usable",
+			Message: "no module proxy of the chain can be used; existing settings were left as they are (on_exhausted: keep)",
+			Fix:     "see the cause and next step of each proxy", Place: s.Places["chain"],
+		})
+		return nil
+	}
+	d.exhaust(s, "no module proxy of the chain can be used, and it has no \"direct\" to fall back on")
+	return nil
+}
+
+func (d *Decision) exhaust(s *policy.Settings, message string) {
+	d.Outcome, d.Selected, d.Chain, d.Settings = report.Exhausted, "", nil, nil
+	d.Findings = append(d.Findings, report.Finding{
+		ID: "exhausted", Severity: report.Error, Title: "No module proxy is usable", Message: message,
+		Fix: "see the cause and next step of each proxy", Place: s.Places["chain"],
+	})
+}
+
+func (d *Decision) chainWhy(s *policy.Settings) string {
+	if d.Outcome == report.Fallback {
+		return "fallback: the primary " + d.Primary + " is not first"
+	}
+	return "the chain of environment " + s.Environment
+}
+
+// fallback is the one finding that every user of a fallback sees: it names the
+// primary, the cause and what is used instead.
+func (d *Decision) fallback(in *Input, kept []verdict) report.Finding {
+	s := &in.Settings
+	severity := map[policy.OnFallback]report.Severity{
+		policy.FallbackNotice: report.Notice, policy.FallbackFail: report.Error,
+	}[s.OnFallback]
+	if severity == "" {
+		severity = report.Warning
+	}
+	f := report.Finding{ID: "fallback", Severity: severity, Title: "Module proxy fallback in use", Place: s.Places["chain"]}
+	first := kept[0].entry.Name
+	primary := judge(s.Chain[0], index(in.Evidence)[d.Primary], in.Container)
+	f.Message = fmt.Sprintf("%s is not used: %s. Modules come from %s instead.", d.Primary, cmpWhy(primary, kept), first)
+	if primary.ev != nil {
+		f.Fix = primary.ev.Next
+	}
+	if primary.entry.Place.Line > 0 {
+		f.Place = primary.entry.Place
+	}
+	return f
+}
+
+// cmpWhy says why the primary is not first: its own fault, or its slowness.
+func cmpWhy(primary verdict, kept []verdict) string {
+	if primary.usable() && primary.ev.Latency > 0 {
+		return fmt.Sprintf("it answers in %s, %s in %s", round(primary.ev.Latency), kept[0].entry.Name, round(kept[0].ev.Latency))
+	}
+	return primary.why
+}
+
+func rank(s report.Severity) int {
+	return slices.Index([]report.Severity{report.Error, report.Warning, report.Notice}, s)
+}
+
+// round shortens a duration for people.
+func round(d time.Duration) time.Duration {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(time.Second)
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Millisecond)
+}
+
+// rows describes every entry of the policy's chain as it was found.
+func rows(verdicts []verdict, chosen goenv.Chain, primary string) []report.Proxy {
+	list := make([]report.Proxy, len(verdicts))
+	for i, v := range verdicts {
+		p := report.Proxy{Name: v.entry.Name, URL: goenv.Redact(v.entry.URL), State: v.state, Cause: v.why, Place: v.entry.Place}
+		if v.entry.Keyword() {
+			p.URL = v.entry.Name
+		}
+		if v.ev != nil {
+			p.Class, p.Next, p.TookMS = string(v.ev.Class), v.ev.Next, v.ev.Took.Milliseconds()
+			for _, c := range v.ev.Checks {
+				p.Checks = append(p.Checks, report.Check{Name: string(c.Kind), OK: c.Class == "", Detail: c.Detail, TookMS: c.Took.Milliseconds()})
+			}
+		}
+		p.Use = use(v, chosen, primary)
+		list[i] = p
+	}
+	return list
+}
+
+// use says what became of an entry.
+func use(v verdict, chosen goenv.Chain, primary string) string {
+	value := v.entry.Name
+	if !v.entry.Keyword() {
+		value, _ = goenv.CheckEntry(v.entry.URL)
+	}
+	switch i := slices.IndexFunc(chosen, func(e goenv.Entry) bool { return e.Value == value }); {
+	case len(chosen) == 0:
+		return ""
+	case i < 0:
+		return "left out"
+	case i > 0:
+		return fmt.Sprintf("next (%d)", i+1)
+	case v.entry.Name == primary:
+		return "primary"
+	}
+	return "fallback"
+}

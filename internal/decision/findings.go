@@ -1,0 +1,71 @@
+package decision
+
+import (
+	"fmt"
+
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// proxyFindings reports every entry that is not simply usable. The primary is
+// left to the fallback's finding, which says the same and more.
+func (d *Decision) proxyFindings(in *Input, verdicts []verdict) []report.Finding {
+	var list []report.Finding
+	for _, v := range verdicts {
+		f := report.Finding{Severity: report.Notice, Place: v.entry.Place}
+		if v.ev != nil {
+			f.Fix = v.ev.Next
+		}
+		switch {
+		case v.entry.Keyword() || v.entry.Name == d.Primary && d.Outcome == report.Fallback:
+			continue
+		case v.state == report.Down:
+			f.ID, f.Title = "proxy-down", "Module proxy down: "+v.entry.Name
+			f.Message = fmt.Sprintf("%s is left out: %s", v.entry.Name, v.why)
+			if d.Outcome == report.Exhausted {
+				f.Severity = report.Error
+			}
+		case v.late:
+			continue // silence within the time it was given says nothing
+		case v.state == report.Unknown:
+			f.ID, f.Title = "proxy-unknown", "Module proxy cannot be judged from here: "+v.entry.Name
+			f.Message = fmt.Sprintf("%s keeps its place unverified: %s", v.entry.Name, v.why)
+		case v.state == report.Degraded:
+			f.ID, f.Title = "proxy-degraded", "Module proxy serves builds, but not everything: "+v.entry.Name
+			f.Message = fmt.Sprintf("%s: %s", v.entry.Name, v.why)
+		case v.slow(in.Settings.Probe.Slow):
+			f.ID, f.Title = "proxy-slow", "Slow module proxy: "+v.entry.Name
+			f.Message = fmt.Sprintf("%s answers a small request in %s; go waits for that once per file", v.entry.Name, round(v.ev.Latency))
+		default:
+			continue
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// Report puts the decision on the input in into the neutral form that every
+// writer and CI system reads.
+func (d *Decision) Report(in *Input) *report.Report {
+	r := &report.Report{
+		Schema: report.Schema, Command: "setup", Outcome: d.Outcome,
+		Environment: in.Settings.Environment, EnvironmentSource: in.Settings.Source,
+		Settings: d.Settings, Proxies: d.Proxies, Reasons: d.Reasons, Findings: d.Findings,
+	}
+	r.Summary = d.summary(in.Settings.Environment)
+	return r
+}
+
+func (d *Decision) summary(environment string) string {
+	switch d.Outcome {
+	case report.OK:
+		return fmt.Sprintf("Go modules for environment %q come from %s.", environment, d.Selected)
+	case report.Fallback:
+		if len(d.Settings) == 0 {
+			return fmt.Sprintf("%s is not usable, and on_fallback: fail forbids a fallback.", d.Primary)
+		}
+		return fmt.Sprintf("Fallback: Go modules for environment %q come from %s, because %s is not usable.", environment, d.Selected, d.Primary)
+	case report.Kept:
+		return "Existing Go module settings were left as they are."
+	}
+	return fmt.Sprintf("No module proxy of environment %q is usable; nothing was exported.", environment)
+}
