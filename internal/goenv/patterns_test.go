@@ -1,0 +1,79 @@
+package goenv
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestMatchPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		patterns, path string
+		want           bool
+	}{
+		{"example.com", "example.com/x/y", true},
+		{"example.com", "sub.example.com/x", false},
+		{"*.example.com", "a.b.example.com/x", true},
+		{"*.example.com", "example.com/x", false},
+		{"github.com/org", "github.com/org/repo/sub", true},
+		{"github.com/org", "github.com/organization/r", false},
+		{"github.com/org/private-*", "github.com/org/private-x/v2", true},
+		{"*", "example.com", true},
+		{"*/*", "example.com", false},
+		{"example.com/", "example.com/x", true},
+		{",,example.com", "example.com/x", true},
+		{"a.example.com, b.example.com", "a.example.com/x", true},
+		{"a.example.com, b.example.com", "b.example.com/x", false},
+		{"none", "example.com/x", false},
+		{"", "example.com/x", false},
+	} {
+		if got := MatchPatterns(tt.patterns, tt.path); got != tt.want {
+			t.Errorf("MatchPatterns(%q, %q) = %v; want %v", tt.patterns, tt.path, got, tt.want)
+		}
+	}
+}
+
+func TestLintPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		name, patterns string
+		want           []PatternProblem
+	}{
+		{"sound", "git.example.com,*.corp.example.com/x,github.com/Acme/private-*,none,*,", nil},
+		{"blank after a comma", "a.example.com, b.example.com", []PatternProblem{{" b.example.com", "a blank is part of the pattern, so nothing matches", "b.example.com"}}},
+		{"nothing but a blank", "a.example.com, ", []PatternProblem{{" ", "a blank is part of the pattern, so nothing matches", ""}}},
+		{"bar", "a.example.com|https://b.example.com", []PatternProblem{{"a.example.com|https://b.example.com", "patterns are separated by commas alone", "a.example.com,b.example.com"}}},
+		{"blanks instead of commas", "a.example.com b.example.com", []PatternProblem{{"a.example.com b.example.com", "patterns are separated by commas alone", "a.example.com,b.example.com"}}},
+		{"scheme", "https://git.example.com/acme", []PatternProblem{{"https://git.example.com/acme", "module paths have no scheme", "git.example.com/acme"}}},
+		{"credentials", "https://ci:s3cret@git.example.com/acme", []PatternProblem{{"https://git.example.com/acme", "module paths have no scheme", "git.example.com/acme"}}},
+		{"port", "git.example.com:8443/acme", []PatternProblem{{"git.example.com:8443/acme", "module paths have no port", "git.example.com/acme"}}},
+		{"dots at the end", "git.example.com/...", []PatternProblem{{"git.example.com/...", "a pattern covers all paths below it; ... is no wildcard", "git.example.com"}}},
+		{"dots within", "github.com/acme-.../x", []PatternProblem{{"github.com/acme-.../x", "the wildcard is *, not ...", "github.com/acme-*/x"}}},
+		{"host in capitals", "GitHub.com/Acme", []PatternProblem{{"GitHub.com/Acme", "patterns are case-sensitive, and hosts in module paths are lower case", "github.com/Acme"}}},
+		{"malformed glob", "git.example.com/[", []PatternProblem{{"git.example.com/[", "malformed glob, so nothing matches", ""}}},
+		{"several at once", " HTTPS://Git.example.com:443/...,ok.example.com,[", []PatternProblem{
+			{" HTTPS://Git.example.com:443/...", "a blank is part of the pattern, so nothing matches", "git.example.com"},
+			{"[", "malformed glob, so nothing matches", ""},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := LintPatterns(tt.patterns); !slices.Equal(got, tt.want) {
+				t.Errorf("LintPatterns(%q) =\n%q; want\n%q", tt.patterns, got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzLintPatterns(f *testing.F) {
+	f.Add("a.example.com, b.example.com|https://GitHub.com:443/...")
+	f.Add("https://u:p@[x]/y;z")
+	f.Fuzz(func(t *testing.T, patterns string) {
+		for _, p := range LintPatterns(patterns) {
+			if again := LintPatterns(p.Fix); len(again) > 0 {
+				t.Errorf("the fix %q for %q has a problem itself: %q", p.Fix, p.Pattern, again)
+			}
+			if strings.TrimSpace(p.Reason) == "" {
+				t.Errorf("no reason for %q", p.Pattern)
+			}
+		}
+	})
+}
