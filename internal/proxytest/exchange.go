@@ -1,0 +1,118 @@
+package proxytest
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An exchange is one request and the answer on its way through the faults.
+type exchange struct {
+	s      *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	path   string // without faults
+	first  bool   // the first time that this URL is asked for
+	answer *httptest.ResponseRecorder
+}
+
+// serve applies the rules in order. If none of them answers, what has become
+// of the answer is sent.
+func (x *exchange) serve(rules []rule) {
+	x.answer = x.s.healthy(x.r, x.path)
+	kinds := x.kinds()
+	for i := 0; i < len(rules); i++ {
+		r := rules[i]
+		switch {
+		case r.kind != "" && !slices.Contains(kinds, r.kind):
+		case r.fault == "as":
+			rules = slices.Insert(rules, i+1, caseRules(x.path, r.arg)...)
+		case faults[r.fault](x, r.arg):
+			return
+		}
+	}
+	x.send()
+}
+
+// send sends the answer with an honest length.
+func (x *exchange) send() {
+	x.header()
+	x.w.Write(x.answer.Body.Bytes())
+}
+
+func (x *exchange) header() {
+	for k, v := range x.answer.Header() {
+		x.w.Header()[k] = v
+	}
+	if code := x.answer.Code; code != http.StatusNoContent && code != http.StatusNotModified {
+		x.w.Header().Set("Content-Length", strconv.Itoa(x.answer.Body.Len()))
+	}
+	x.w.WriteHeader(x.answer.Code)
+}
+
+// half sends the header and the first half of the body, and sees that they
+// leave. A body too short for that is made longer.
+func (x *exchange) half() {
+	for x.answer.Body.Len() < 2 {
+		x.answer.Body.WriteString("\n")
+	}
+	x.header()
+	x.w.Write(x.answer.Body.Bytes()[:x.answer.Body.Len()/2])
+	http.NewResponseController(x.w).Flush()
+}
+
+// replace makes the answer another one; it returns false, as a fault does that
+// has not yet answered.
+func (x *exchange) replace(code int, contentType, body string) bool {
+	x.answer = httptest.NewRecorder()
+	x.answer.Code = code
+	x.answer.Header().Set("Content-Type", contentType)
+	x.answer.Body.WriteString(body)
+	return false
+}
+
+const forever = time.Duration(1<<63 - 1)
+
+// wait returns false if the client or the server went away meanwhile.
+func (x *exchange) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-x.r.Context().Done():
+	case <-x.s.done:
+	}
+	return false
+}
+
+// abort waits and then breaks the answer off: over HTTP/1 by closing the
+// connection, over HTTP/2 by ending the stream with INTERNAL_ERROR.
+func (x *exchange) abort(after time.Duration) bool {
+	x.wait(after)
+	panic(http.ErrAbortHandler)
+}
+
+// hijack takes the connection; HTTP/2 has none to give, so there it aborts.
+func (x *exchange) hijack() net.Conn {
+	conn, _, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return conn
+}
+
+// otherHost returns the base URL of the second port under the name by which
+// the client knows the first.
+func (x *exchange) otherHost() string {
+	scheme, other, _ := strings.Cut(x.s.Other, "://")
+	_, port, err := net.SplitHostPort(other)
+	if err != nil {
+		return x.s.Other
+	}
+	return scheme + "://" + net.JoinHostPort(strings.Trim(hostname(x.r.Host), "[]"), port)
+}

@@ -1,0 +1,287 @@
+package proxytest
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/mod/sumdb"
+)
+
+// Options are the choices for one [Server]; the zero value is a healthy http
+// proxy on a free loopback port with the default modules.
+type Options struct {
+	Addr    string // host:port to listen on; "" is 127.0.0.1:0
+	TLS     TLS    // how to speak TLS; "" is plain http
+	Modules string // txtar archive of more modules: files named PATH@VERSION/FILE
+}
+
+// A Server is a module proxy and checksum database. Its methods are safe for
+// concurrent use.
+type Server struct {
+	URL    string // base URL, without a trailing slash; append a fault: p.URL+"/403"
+	Other  string // base URL of a second port: where "redirect-host" leads
+	CA     []byte // PEM certificate that clients must trust for TLS; the same for all servers of a process
+	Refuse string // host:port that refuses connections
+	Silent string // host:port that accepts connections and never says a word, not even TLS
+
+	catalog *catalog
+	sums    func() *sumdb.Server
+	done    chan struct{} // closed by Close: whoever hangs, stops
+	close   func()        // once
+
+	http []*http.Server
+	held []interface{ Close() error } // listeners and connections that keep ports busy
+	wg   sync.WaitGroup               // accept loops, connections
+
+	mu       sync.Mutex // guards the fields below
+	requests []Request
+	seen     map[string]bool // prefix and path of earlier requests
+	fault    []rule          // set at run time
+	misuse   []error
+}
+
+// Start starts a server. The caller must Close it.
+func Start(o Options) (_ *Server, err error) {
+	shared, err := base()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{done: make(chan struct{}), seen: map[string]bool{}}
+	s.close = sync.OnceFunc(s.shutdown)
+	if s.catalog, err = shared.with(o.Modules); err != nil {
+		return nil, err
+	}
+	s.sums = sync.OnceValue(s.catalog.checksumDatabase)
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.URL, err = s.listen(o, o.Addr); err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(strings.TrimPrefix(strings.TrimPrefix(s.URL, "http://"), "https://"))
+	if err != nil {
+		return nil, err
+	}
+	if s.Other, err = s.listen(o, net.JoinHostPort(host, "0")); err != nil {
+		return nil, err
+	}
+	return s, s.holdPorts(host)
+}
+
+// New starts a server that is closed when the test ends. The test fails if a
+// URL named a fault that does not exist.
+func New(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	s, err := Start(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// Close stops the server at once, hanging answers included, and waits for its
+// goroutines. From then on its ports refuse connections. The error names
+// requests whose URL began with an unknown fault.
+func (s *Server) Close() error {
+	s.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.misuse...)
+}
+
+func (s *Server) shutdown() {
+	close(s.done)
+	for _, srv := range s.http {
+		srv.Close()
+	}
+	for _, c := range s.held {
+		c.Close()
+	}
+	s.wg.Wait()
+}
+
+// listen serves on addr and returns the base URL.
+func (s *Server) listen(o Options, addr string) (string, error) {
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("proxytest: %w", err)
+	}
+	scheme := "http"
+	srv := &http.Server{
+		Handler:   s,
+		ErrorLog:  log.New(io.Discard, "", 0), // failed handshakes are what tests are about
+		ConnState: s.connState,
+	}
+	s.http = append(s.http, srv)
+	serve := srv.Serve
+	if o.TLS != "" {
+		scheme = "https"
+		cert, ca, err := certificate(o.TLS)
+		if err != nil {
+			l.Close()
+			return "", err
+		}
+		s.CA = ca
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
+	}
+	s.wg.Go(func() { serve(l) })
+	host := l.Addr().(*net.TCPAddr)
+	if host.IP.IsUnspecified() {
+		host.IP = net.IPv4(127, 0, 0, 1)
+	}
+	return scheme + "://" + host.String(), nil
+}
+
+// connState counts connections, so that Close can wait for them.
+func (s *Server) connState(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.wg.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.wg.Done()
+	}
+}
+
+// holdPorts opens what Refuse and Silent name.
+func (s *Server) holdPorts(host string) error {
+	silent, err := net.Listen("tcp", net.JoinHostPort(host, "0")) // the kernel accepts, nobody reads
+	if err != nil {
+		return fmt.Errorf("proxytest: %w", err)
+	}
+	s.held = append(s.held, silent)
+	s.Silent = silent.Addr().String()
+	// The near end of a connection has a port that nobody listens on and that
+	// nobody else is given while the connection lives.
+	near, err := net.Dial("tcp", s.Silent)
+	if err != nil {
+		return fmt.Errorf("proxytest: %w", err)
+	}
+	s.held = append(s.held, near)
+	s.Refuse = near.LocalAddr().String()
+	return nil
+}
+
+// SetFault makes every answer of the server, whatever its URL, suffer the fault
+// ("403", "zip:html+list:500" …) from now on; "" heals it. It panics if there is
+// no such fault.
+func (s *Server) SetFault(fault string) {
+	var rules []rule
+	if fault != "" {
+		var err error
+		if rules, err = parseFault(fault); err != nil {
+			panic(err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = rules
+}
+
+// A Request is one request as it arrived.
+type Request struct {
+	Method string
+	Host   string
+	Prefix string // the faults, as "/403" or "/slow=10ms/zip:404"; "" if none
+	Path   string // below the prefix, unescaped: "/rsc.io/quote/@v/v1.5.2.info"
+	RawURL string // as sent: "/403/github.com/%21burnt%21sushi/…"
+	Header http.Header
+}
+
+// Requests returns the requests so far, in the order of their arrival.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Request(nil), s.requests...)
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.wg.Add(1)
+	defer s.wg.Done()
+	prefix, path, rules, err := splitFaults(r.URL.Path)
+	x := &exchange{s: s, w: w, r: r, path: path}
+
+	s.mu.Lock()
+	s.requests = append(s.requests, Request{r.Method, r.Host, prefix, path, r.RequestURI, r.Header.Clone()})
+	x.first = !s.seen[prefix+" "+path]
+	s.seen[prefix+" "+path] = true
+	rules = append(s.fault[:len(s.fault):len(s.fault)], rules...)
+	if err != nil {
+		s.misuse = append(s.misuse, err)
+	}
+	s.mu.Unlock()
+
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	x.serve(rules)
+}
+
+// healthy returns what a proxy without faults answers.
+func (s *Server) healthy(r *http.Request, path string) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	switch name, ok := strings.CutPrefix(path, "/sumdb/"+SumDBName); {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		http.Error(rec, "method not allowed", http.StatusMethodNotAllowed)
+	case strings.HasPrefix(path, portalPath):
+		fmt.Fprint(rec, portalPage)
+	case ok && name == "/supported":
+	case ok:
+		s.serveSumDB(rec, r, name)
+	case hostname(r.Host) == SumDBName && !strings.HasPrefix(path, "/sumdb/"): // the database itself
+		s.serveSumDB(rec, r, path)
+	default:
+		data, ok := s.catalog.file(strings.TrimPrefix(path, "/"))
+		if !ok {
+			http.Error(rec, "not found: "+path, http.StatusNotFound)
+			break
+		}
+		rec.Header().Set("Content-Type", contentType(path))
+		rec.Write(data)
+	}
+	return rec
+}
+
+func (s *Server) serveSumDB(w http.ResponseWriter, r *http.Request, path string) {
+	r = r.Clone(r.Context())
+	r.URL.Path = path
+	s.sums().ServeHTTP(w, r)
+}
+
+func contentType(path string) string {
+	switch {
+	case strings.HasSuffix(path, ".zip"):
+		return "application/zip"
+	case strings.HasSuffix(path, ".info"), strings.HasSuffix(path, "/@latest"):
+		return "application/json"
+	}
+	return "text/plain; charset=UTF-8"
+}
+
+func hostname(hostport string) string {
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		return h
+	}
+	return hostport
+}
