@@ -17,7 +17,7 @@ func (d *Decision) proxyFindings(in *Input, verdicts []verdict) []report.Finding
 		}
 		switch {
 		case v.entry.Keyword() || v.entry.Name == d.Primary && d.Outcome == report.Fallback:
-			continue
+			continue // a keyword was not asked; the primary has the fallback's finding
 		case v.state == report.Down:
 			f.ID, f.Title = "proxy-down", "Module proxy down: "+v.entry.Name
 			f.Message = fmt.Sprintf("%s is left out: %s", v.entry.Name, v.why)

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/goenv"
@@ -89,6 +90,8 @@ func (r routes) pick() database {
 		return database{setting: gosumdb(r.at(entry), "the checksum database through "+entry.entry.Name+"; enforced mode names the host")}
 	case ok:
 		return database{setting: gosumdb(name, "the checksum database through "+entry.entry.Name)}
+	case !known && s.Mode == policy.Routed:
+		return r.unjudged(name)
 	}
 	for _, v := range r.kept {
 		if verified(v) {
@@ -101,6 +104,21 @@ func (r routes) pick() database {
 		}
 	}
 	return r.none(name, known)
+}
+
+// unjudged leaves the way through the chain to go, since an entry on it could
+// not be judged from where the probe stood.
+func (r routes) unjudged(name string) database {
+	d := database{setting: gosumdb(name, "through the chain, as far as can be judged from here")}
+	if !slices.ContainsFunc(r.kept, verified) {
+		d.findings = []report.Finding{{
+			ID: "sumdb-unverified", Severity: report.Notice, Title: "Checksum database not verified from here",
+			Message: "no lookup through the chain could be verified from here" + r.causes(),
+			Fix:     "run the probe where the build runs: the binary form of this step sees the host's network",
+			Place:   r.in.Settings.Places["sumdb"],
+		}}
+	}
+	return d
 }
 
 // none is the answer when no route verified. known is false if that may be so
