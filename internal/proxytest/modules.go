@@ -152,6 +152,8 @@ type Tag struct{ name string }
 
 func Make(name string) Tag { return Tag{name} }
 
+func (t Tag) String() string { return t.name }
+
 type Confidence int
 
 type Matcher interface {

@@ -69,7 +69,7 @@ func Start(o Options) (_ *Server, err error) {
 	if s.URL, err = s.listen(o, o.Addr); err != nil {
 		return nil, err
 	}
-	host, _, err := net.SplitHostPort(strings.TrimPrefix(strings.TrimPrefix(s.URL, "http://"), "https://"))
+	host, _, err := net.SplitHostPort(s.addr())
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (s *Server) listen(o Options, addr string) (string, error) {
 	srv := &http.Server{
 		Handler:   s,
 		ErrorLog:  log.New(io.Discard, "", 0), // failed handshakes are what tests are about
-		ConnState: s.connState,
+		ConnState: countConns(&s.wg),
 	}
 	s.http = append(s.http, srv)
 	serve := srv.Serve
@@ -152,13 +152,15 @@ func (s *Server) listen(o Options, addr string) (string, error) {
 	return scheme + "://" + host.String(), nil
 }
 
-// connState counts connections, so that Close can wait for them.
-func (s *Server) connState(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.wg.Add(1)
-	case http.StateClosed, http.StateHijacked:
-		s.wg.Done()
+// countConns counts a server's connections, so that its Close can wait for them.
+func countConns(wg *sync.WaitGroup) func(net.Conn, http.ConnState) {
+	return func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			wg.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			wg.Done()
+		}
 	}
 }
 

@@ -1,0 +1,54 @@
+package proxytest
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+func TestForwardProxy(t *testing.T) {
+	plain, secure := New(t, Options{}), New(t, Options{TLS: PrivateCA})
+	f := NewForward(t, map[string]*Server{"plain.example.com": plain, "secure.example.com": secure})
+
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(secure.CA)
+	u, _ := url.Parse(f.URL)
+	tr := &http.Transport{Proxy: http.ProxyURL(u), TLSClientConfig: &tls.Config{RootCAs: pool}}
+	defer tr.CloseIdleConnections()
+	c := &http.Client{Transport: tr}
+
+	for _, tt := range []struct {
+		url    string
+		status int // 0: no answer
+	}{
+		{"http://plain.example.com" + quoteZip, 200},
+		{"https://secure.example.com/403" + quoteZip, 403},
+		{"http://other.example.com" + quoteZip, 403},
+		{"https://other.example.com" + quoteZip, 0},
+	} {
+		resp, err := c.Get(tt.url)
+		status := 0
+		if err == nil {
+			resp.Body.Close()
+			status = resp.StatusCode
+		}
+		if status != tt.status {
+			t.Errorf("%s: status %d, %v; want %d", tt.url, status, err, tt.status)
+		}
+	}
+
+	var got []string
+	for _, r := range f.Requests() {
+		got = append(got, r.Method+" "+r.Host)
+	}
+	want := []string{"GET plain.example.com", "CONNECT secure.example.com:443", "GET other.example.com", "CONNECT other.example.com:443"}
+	if len(got) != len(want) || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] || got[3] != want[3] {
+		t.Errorf("Requests = %q; want %q", got, want)
+	}
+	if r := plain.Requests(); len(r) != 1 || r[0].Host != "plain.example.com" {
+		t.Errorf("the plain server saw %+v", r)
+	}
+	f.Close() // an open tunnel does not hold it up
+}
