@@ -10,6 +10,8 @@
 package policy
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/report"
@@ -129,6 +131,11 @@ type Probe struct {
 	// canaries, then modules of the build's own go.sum), "built-in" (no module
 	// of the build), or "MODULE@VERSION h1:HASH" instead of the built-in zip.
 	Canary string `json:"canary"`
+}
+
+// Allows reports whether the policy lets host, without a port, be asked.
+func (s *Settings) Allows(host string) bool {
+	return len(s.Allow) == 0 || slices.Contains(s.Allow, strings.ToLower(host))
 }
 
 // Proxies returns the entries of the chain that are proxies.

@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// didYouMean returns a hint that names the valid word most like the given one,
+// or "" if none is alike.
+func didYouMean(given string, valid []string) string {
+	best, distance := "", 1+max(1, min(3, len(given)/3))
+	for _, word := range valid {
+		if d := editDistance(strings.ToLower(given), strings.ToLower(word)); d < distance {
+			best, distance = word, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// suggest is didYouMean, or the list of what is valid.
+func suggest(given string, valid []string) string {
+	if hint := didYouMean(given, valid); hint != "" {
+		return hint
+	}
+	return "valid: " + strings.Join(valid, ", ")
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours between a and b, giving up early on words of different length.
+func editDistance(a, b string) int {
+	const far = 100
+	if len(a) > 64 || len(b) > 64 || max(len(a), len(b))-min(len(a), len(b)) > 3 {
+		return far
+	}
+	var before, last, row [65]int
+	for j := range len(b) + 1 {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}

@@ -1,0 +1,56 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// WithoutTrust returns p as it may be used where its author could be anybody,
+// such as in a pull request whose base can't be read: without credentials,
+// "sumdb: off", forward proxies and "on_exhausted: direct". The findings say
+// what is ignored and where it stands.
+func (p *Policy) WithoutTrust() (*Policy, []report.Finding) {
+	var ignored []report.Finding
+	ignore := func(key string, at report.Place) {
+		e := &Error{ID: idIgnored, Place: at,
+			Msg:  fmt.Sprintf("%s is ignored: the policy comes from the change itself and could be anybody's", key),
+			Hint: "it counts once it is merged"}
+		ignored = append(ignored, e.finding(report.Notice))
+	}
+	q := *p
+	q.proxies = maps.Clone(p.proxies)
+	for _, name := range slices.Sorted(maps.Keys(q.proxies)) {
+		px := q.proxies[name]
+		drop(&px.username, func(string) bool { return true }, "username", ignore)
+		drop(&px.password, func(string) bool { return true }, "password", ignore)
+		q.proxies[name] = px
+	}
+	q.block.distrust(ignore)
+	q.environments = slices.Clone(p.environments)
+	for i := range q.environments {
+		q.environments[i].block.distrust(ignore)
+	}
+	slices.SortStableFunc(ignored, func(a, b report.Finding) int {
+		return compareErrors(&Error{Place: a.Place}, &Error{Place: b.Place})
+	})
+	return &q, ignored
+}
+
+func (b *block) distrust(ignore func(string, report.Place)) {
+	always := func(string) bool { return true }
+	drop(&b.sumdb, func(r SumDBRule) bool { return r == SumDBOff }, "sumdb: off", ignore)
+	drop(&b.httpProxy, always, "http_proxy", ignore)
+	drop(&b.httpsProxy, always, "https_proxy", ignore)
+	drop(&b.onExhausted, func(x OnExhausted) bool { return x == ExhaustedDirect }, "on_exhausted: direct", ignore)
+}
+
+// drop leaves v out if it is set and bad.
+func drop[T any](v *value[T], bad func(T) bool, key string, ignore func(string, report.Place)) {
+	if v.set && bad(v.v) {
+		ignore(key, v.place)
+		*v = value[T]{}
+	}
+}
