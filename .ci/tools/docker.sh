@@ -2,6 +2,7 @@
 # docker.sh: a Docker engine of our own for the end-to-end tests.
 #
 #   docker.sh start    install Debian's engine if there is none, start it, print its DOCKER_HOST
+#   docker.sh status   print its DOCKER_HOST if it runs
 #   docker.sh golang   make the image golang:1.26-bookworm from this machine's Go: no registry
 #   docker.sh stop     stop the engine that "start" started; images and layers stay for next time
 #
@@ -25,7 +26,7 @@ install() {
 	command -v apt-get >/dev/null || fail "no dockerd here and no apt-get to install it: install Docker or set DOCKER_HOST"
 	say "installing Debian's docker.io"
 	apt-get update -q >"$dir/apt.log" 2>&1 &&
-		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker.io >>"$dir/apt.log" 2>&1 ||
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 docker.io >>"$dir/apt.log" 2>&1 ||
 		fail "apt-get could not install docker.io: see $dir/apt.log"
 }
 
@@ -72,9 +73,9 @@ golang() {
 	mkdir -p "$root/bin" "$root/etc/ssl/certs" "$root/root" "$root/usr/bin" "$root/usr/local/go" "$root/tmp"
 	chmod 1777 "$root/tmp"
 	install -m 755 "$parts/busybox-$arch" "$root/bin/busybox"
-	"$parts/busybox-$arch" --list | while read -r applet; do
+	while read -r applet; do
 		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
-	done
+	done <"$parts/busybox-applets"
 	ln -s /bin/env "$root/usr/bin/env"
 	cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
@@ -91,10 +92,14 @@ start)
 	[ -n "${DOCKER_HOST:-}" ] || { start && DOCKER_HOST=unix://$socket; }
 	echo "$DOCKER_HOST"
 	;;
+status)
+	[ -n "${DOCKER_HOST:-}" ] || { runs && DOCKER_HOST=unix://$socket; } || true
+	echo "${DOCKER_HOST:-}"
+	;;
 golang)
 	export DOCKER_HOST="${DOCKER_HOST:-unix://$socket}"
 	golang
 	;;
 stop) stop ;;
-*) fail "usage: docker.sh start|golang|stop" ;;
+*) fail "usage: docker.sh start|status|golang|stop" ;;
 esac

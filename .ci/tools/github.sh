@@ -17,6 +17,19 @@ mkdir -p "$bin"
 say() { echo "github.sh: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
+packages() {
+	missing=
+	for command in curl git npm; do
+		command -v $command >/dev/null || missing="$missing $command"
+	done
+	[ -n "$missing" ] || return 0
+	command -v apt-get >/dev/null || fail "no apt-get here: install$missing"
+	say "installing$missing"
+	apt-get update -q >"$dir/apt.log" 2>&1 &&
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 $missing >>"$dir/apt.log" 2>&1 ||
+		fail "apt-get could not install$missing: see $dir/apt.log"
+}
+
 # installed reports whether the tool's stamp names this version, and that its command is there.
 installed() { [ -e "$bin/$1" ] && [ "$(cat "$dir/$1.version" 2>/dev/null)" = "$2" ]; }
 
@@ -29,7 +42,6 @@ go_tool() { # command package version
 
 action_validator() {
 	if installed action-validator "$validator"; then return; fi
-	command -v npm >/dev/null || fail "no npm here to install action-validator: apt-get install npm"
 	say "installing action-validator $validator"
 	npm install --prefix "$dir/npm" --no-save --ignore-scripts "@action-validator/cli@$validator" "@action-validator/core@$validator" \
 		>"$dir/npm.log" 2>&1 || { cat "$dir/npm.log" >&2; fail "npm install of action-validator $validator failed"; }
@@ -39,6 +51,7 @@ action_validator() {
 
 exec 9>"$dir/lock"
 flock 9
+packages
 go_tool actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint"
 go_tool act github.com/nektos/act "$act"
 action_validator

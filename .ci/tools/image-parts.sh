@@ -3,7 +3,7 @@
 # a static busybox for each architecture and Mozilla's root certificates as
 # Debian ships them. Prints the folder that holds them:
 #
-#   busybox-amd64  busybox-arm64  busybox-copyright  ca-certificates.crt
+#   busybox-amd64  busybox-arm64  busybox-applets  busybox-copyright  ca-certificates.crt
 #
 # The certificates come from the package and never from this machine, whose own
 # bundle may hold a company's. apt works on its own folders here: it needs no
@@ -54,7 +54,8 @@ fetch() {
 	cat "$work"/ca/usr/share/ca-certificates/mozilla/*.crt >"$work/ca-certificates.crt"
 	install -m 644 "$work/amd64/usr/share/doc/busybox-static/copyright" "$work/busybox-copyright"
 	chmod 644 "$work/ca-certificates.crt"
-	mv "$work/busybox-amd64" "$work/busybox-arm64" "$work/busybox-copyright" "$work/ca-certificates.crt" "$dir/"
+	"$work/busybox-$(dpkg --print-architecture)" --list >"$work/busybox-applets"
+	mv "$work/busybox-amd64" "$work/busybox-arm64" "$work/busybox-applets" "$work/busybox-copyright" "$work/ca-certificates.crt" "$dir/"
 	touch "$dir/complete"
 }
 

@@ -9,9 +9,8 @@
 # for a foreign architecture and without a network.
 FROM scratch
 ARG ARCH=amd64
+ADD image/busybox-${ARCH}.tar /
 COPY image/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY goproxy-setup-linux-${ARCH} /usr/bin/goproxy-setup
-COPY image/rootfs /
-COPY image/busybox-${ARCH} /bin/busybox
 ENV PATH=/usr/bin:/bin
 CMD ["/bin/sh"]
