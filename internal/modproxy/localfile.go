@@ -1,0 +1,46 @@
+package modproxy
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// open reads from a file:// proxy. As in the go command, a file that does not
+// exist is a 404 and one that may not be read a 403.
+func (c *Client) open(u *url.URL) (*Answer, error) {
+	if u.Host != "" || u.RawQuery != "" {
+		e := c.fail(u.String(), errors.New("a file URL has nothing but a path"))
+		e.Fix = "write file:///DIRECTORY with three slashes"
+		return nil, e
+	}
+	f, err := os.Open(localPath(u.Path))
+	if err != nil {
+		e := c.fail(u.String(), errors.Unwrap(err)) // the URL has the path already
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			e.Status = http.StatusNotFound
+		case errors.Is(err, fs.ErrPermission):
+			e.Status = http.StatusForbidden
+		}
+		return nil, e
+	}
+	length := int64(-1)
+	if info, err := f.Stat(); err == nil {
+		length = info.Size()
+	}
+	return &Answer{f, "", length, u.String(), c}, nil
+}
+
+// localPath turns the path of a file URL into one of this system.
+func localPath(path string) string {
+	if runtime.GOOS == "windows" {
+		path = strings.TrimPrefix(path, "/") // /C:/dir
+	}
+	return filepath.FromSlash(path)
+}
