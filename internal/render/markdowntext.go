@@ -1,0 +1,68 @@
+package render
+
+import "strings"
+
+// MarkdownText returns s as inline GitHub-flavoured Markdown that shows s and
+// does nothing else: no markup, no HTML, no link, no mention, no reference.
+// Words that a renderer would turn into links (addresses, "www.", "@name",
+// "#1") become code, where they are inert and can still be copied.
+func MarkdownText(s string) string {
+	words := strings.Split(LogLine(s), " ")
+	for i, w := range words {
+		words[i] = markdownWord(w)
+	}
+	text := strings.Join(words, " ")
+	// What would begin a list, a rule or a heading's underline.
+	if strings.IndexAny(text, "-+=0123456789") == 0 {
+		digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
+		if digits < len(text) && strings.IndexByte("-+=.)", text[digits]) >= 0 {
+			text = text[:digits] + `\` + text[digits:]
+		}
+	}
+	return text
+}
+
+// markdownWord returns one word as Markdown; punctuation around an address
+// stays outside its code.
+func markdownWord(w string) string {
+	lower := strings.ToLower(w)
+	if !strings.ContainsAny(w, "@#") && !strings.Contains(lower, "://") && !strings.Contains(lower, "www.") {
+		return markdownEscapes.Replace(w)
+	}
+	core := strings.TrimRight(strings.TrimLeft(w, `("'`), `)"',.;:!?`)
+	if core == "" {
+		core = w
+	}
+	before, after, _ := strings.Cut(w, core)
+	return markdownEscapes.Replace(before) + MarkdownCode(core) + markdownEscapes.Replace(after)
+}
+
+// markdownEscapes writes as entities what HTML and tables read, since they are
+// read before anything else, and escapes the rest of the markup.
+var markdownEscapes = strings.NewReplacer(
+	"&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;",
+	`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`, "$", `\$`, "#", `\#`, "@", "&#64;",
+)
+
+// MarkdownCode returns s as a code span, "" for a blank s. In a table it needs
+// [MarkdownCell] around it.
+func MarkdownCode(s string) string {
+	s = strings.TrimSpace(LogLine(s))
+	if s == "" {
+		return ""
+	}
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	if s[0] == '`' || s[len(s)-1] == '`' {
+		s = " " + s + " "
+	}
+	return fence + s + fence
+}
+
+// MarkdownCell returns a piece of inline Markdown for use as a table's cell: a
+// bar inside it does not end the cell. Tables take "\|" for "|" even in code.
+func MarkdownCell(markdown string) string {
+	return strings.ReplaceAll(markdown, "|", `\|`)
+}

@@ -1,0 +1,5 @@
+$env:GOPROXY = 'https://mirror-a.example.com|https://mirror-b.example.com|direct'
+$env:GOPRIVATE = 'git.corp.example.com'
+$env:GONOPROXY = 'git.corp.example.com'
+$env:GONOSUMDB = 'git.corp.example.com'
+$env:GOSUMDB = 'sum.golang.org'

@@ -1,0 +1,5 @@
+export GOPROXY='https://mirror-a.example.com|https://mirror-b.example.com|direct'
+export GOPRIVATE='git.corp.example.com'
+export GONOPROXY='git.corp.example.com'
+export GONOSUMDB='git.corp.example.com'
+export GOSUMDB='sum.golang.org'

@@ -1,0 +1,1 @@
+$global:LASTEXITCODE = 0

@@ -1,0 +1,5 @@
+$env:GOPROXY = 'https://goproxy.corp.example.com'
+$env:GONOPROXY = 'none'
+$env:GONOSUMDB = 'git.corp.example.com,github.com/acme/private-*'
+$env:GOSUMDB = 'sum.golang.org https://goproxy.corp.example.com/sumdb/sum.golang.org'
+$env:GOVCS = '*:off'

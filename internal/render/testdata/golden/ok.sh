@@ -1,0 +1,5 @@
+export GOPROXY='https://goproxy.corp.example.com'
+export GONOPROXY='none'
+export GONOSUMDB='git.corp.example.com,github.com/acme/private-*'
+export GOSUMDB='sum.golang.org https://goproxy.corp.example.com/sumdb/sum.golang.org'
+export GOVCS='*:off'
