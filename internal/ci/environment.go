@@ -1,0 +1,127 @@
+package ci
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sethvargo/go-githubactions"
+
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// audience is what an OIDC token is asked for. Nobody verifies it: the token
+// never leaves this process.
+const audience = "goproxy-setup"
+
+// EnvironmentFromAPI asks GitHub for the name of the job's environment, which
+// no variable tells: first the job's check run ("checks: read" and the input
+// "check-run-id"), then the claim of an OIDC token ("id-token: write"). Each is
+// asked only if the job was given the means; what fails is a finding. The name
+// is "" if the job has no environment, or nobody may ask for it.
+//
+// It makes up to two requests: call it only if the name matters.
+func (j *Job) EnvironmentFromAPI(ctx context.Context) (Environment, []report.Finding) {
+	if j.System != GitHub {
+		return Environment{}, nil
+	}
+	var findings []report.Finding
+	for _, way := range []struct {
+		source string
+		ask    func(context.Context) (string, error)
+	}{
+		{"github check run", j.checkRunEnvironment},
+		{"github oidc", j.oidcEnvironment},
+	} {
+		name, err := way.ask(ctx)
+		if name != "" {
+			return Environment{name, way.source}, nil
+		}
+		if err != nil {
+			findings = append(findings, report.Finding{
+				ID: "environment-lookup", Severity: report.Notice, Title: "Environment not known",
+				Message: way.source + ": " + j.redact(err.Error()),
+				Fix:     "name the environment by the input, or allow the job to ask: " + permission[way.source],
+			})
+		}
+	}
+	return Environment{}, findings
+}
+
+var permission = map[string]string{
+	"github check run": `"permissions: checks: read"`,
+	"github oidc":      `"permissions: id-token: write"`,
+}
+
+// checkRunEnvironment returns "" without an error if the job has no check run:
+// GitHub Enterprise may not tell its number.
+func (j *Job) checkRunEnvironment(ctx context.Context) (string, error) {
+	id, variable := j.Lookup("check-run-id")
+	if id == "" || j.token() == "" || j.host.API == nil {
+		return "", nil
+	}
+	n, err := strconv.ParseInt(id, 10, 64)
+	if err != nil || n <= 0 {
+		return "", fmt.Errorf("%s: %q is not the number of a check run", variable, id)
+	}
+	api, err := j.api()
+	if err != nil {
+		return "", err
+	}
+	return api.Environment(ctx, j.Repository, n)
+}
+
+// oidcEnvironment returns the claim "environment". It names a chain and grants
+// nothing, and the token comes from the runner itself, so that nobody needs to
+// check the signature.
+func (j *Job) oidcEnvironment(ctx context.Context) (string, error) {
+	request := j.host.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL")
+	if request == "" || j.host.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN") == "" {
+		return "", nil // not permitted
+	}
+	if u, err := url.Parse(request); err != nil || u.Scheme != "https" && !loopback(u) {
+		return "", errors.New("the token service (ACTIONS_ID_TOKEN_REQUEST_URL) has no https URL")
+	}
+	client := &http.Client{
+		Timeout: 10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return errors.New("the token service redirects") // the library would send its token along
+		},
+	}
+	action := githubactions.New(githubactions.WithGetenv(j.host.Getenv), githubactions.WithHTTPClient(client))
+	token, err := action.GetIDToken(ctx, audience)
+	if err != nil {
+		// The library's error may hold the whole answer.
+		if r, ok := errors.AsType[*githubactions.RequestFailedError](err); ok {
+			return "", fmt.Errorf("the token service answers %d", r.StatusCode)
+		}
+		return "", errors.New("the token service does not answer")
+	}
+	return environmentClaim(token)
+}
+
+func environmentClaim(token string) (string, error) {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, ok := strings.Cut(rest, ".")
+	data, err := base64.RawURLEncoding.DecodeString(payload)
+	var claims struct {
+		Environment string `json:"environment"`
+	}
+	if !ok || err != nil || json.Unmarshal(data, &claims) != nil {
+		return "", errors.New("the token service's answer is no token")
+	}
+	return claims.Environment, nil
+}
+
+func loopback(u *url.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
+}

@@ -1,0 +1,183 @@
+package ci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/render"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// PublishOptions say how much of a report to publish.
+type PublishOptions struct {
+	CheckRun   bool // also as a check run; GitHub only
+	TableShown bool // stdout shows the table already: keep it out of the log
+}
+
+// Publish hands r to the steps that follow and to people by the system's own
+// means:
+//
+//   - GitHub and Forgejo: variables, outputs, one annotation, the summary;
+//   - GitLab: a section of the log, since variables travel by files;
+//   - Jenkins: lines in the log;
+//   - None: nothing.
+//
+// All values are checked and all files are opened before anything is written.
+// On an error no variable and no output is left behind, and neither is a file
+// placed for later steps.
+func (j *Job) Publish(ctx context.Context, r *report.Report, opt PublishOptions) error {
+	err := j.publish(ctx, r, opt)
+	if err != nil {
+		return errors.Join(err, j.Discard())
+	}
+	return nil
+}
+
+func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions) error {
+	if j.System == None {
+		return nil
+	}
+	r, err := j.Clean(r)
+	if err != nil {
+		return err
+	}
+	var table []byte
+	if !opt.TableShown {
+		if table, err = render.Render(render.Table, r, render.Options{}); err != nil {
+			return err
+		}
+	}
+	if !j.actions() {
+		return j.writeLog(r, string(table))
+	}
+	summary, err := render.Render(render.Markdown, r, render.Options{})
+	if err != nil {
+		return err
+	}
+	if err := j.writeCommandFiles(r, summary); err != nil {
+		return err
+	}
+	if err := j.annotate(r, string(table)); err != nil {
+		return err
+	}
+	if opt.CheckRun {
+		j.checkRun(ctx, r, string(summary))
+	}
+	return nil
+}
+
+// writeLog writes what people of GitLab and Jenkins read, most important last:
+// a log is read from its end.
+func (j *Job) writeLog(r *report.Report, table string) error {
+	var b strings.Builder
+	if table != "" && j.System == GitLab {
+		b.WriteString(render.GitLabSectionStart(section, "Go module proxies: "+r.Summary, true, time.Now()) + "\n")
+		b.WriteString(table)
+		b.WriteString(render.GitLabSectionEnd(section, time.Now()) + "\n")
+	} else {
+		b.WriteString(table)
+	}
+	for i := len(r.Findings) - 1; i >= 0; i-- {
+		b.WriteString(findingLine(r.Findings[i]) + "\n")
+	}
+	_, err := j.host.Stderr.Write([]byte(b.String()))
+	return err
+}
+
+const section = "goproxy_setup"
+
+func findingLine(f report.Finding) string {
+	line := string(f.Severity) + ": "
+	if place := f.Place.String(); place != "" {
+		line += place + ": "
+	}
+	return render.LogLine(line + f.Title + ": " + sentence(f))
+}
+
+// sentence returns what happened and what to do about it.
+func sentence(f report.Finding) string {
+	if f.Fix == "" {
+		return f.Message
+	}
+	return f.Message + "; " + f.Fix
+}
+
+// maxAnnotations is how many annotations of a kind GitHub takes from one step.
+const maxAnnotations = 10
+
+// annotate writes the table and the annotation: one for each run, on the worst
+// finding, as a page full of them helps nobody. Only the mistakes in a policy
+// are shown each in its place.
+func (j *Job) annotate(r *report.Report, table string) error {
+	n := min(len(r.Findings), 1)
+	if r.Outcome == report.Invalid {
+		n = min(len(r.Findings), maxAnnotations)
+	}
+	return guard(func() {
+		a := j.action()
+		a.Infof("%s", strings.TrimSuffix(table, "\n"))
+		for _, f := range r.Findings[:n] {
+			a.Infof("%s", render.WorkflowCommand(string(f.Severity), properties(f), sentence(f)))
+		}
+	})
+}
+
+func properties(f report.Finding) []render.Property {
+	number := func(n int) string {
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprint(n)
+	}
+	return []render.Property{
+		{Name: "file", Value: f.Place.File},
+		{Name: "line", Value: number(f.Place.Line)},
+		{Name: "col", Value: number(f.Place.Column)},
+		{Name: "title", Value: f.Title},
+	}
+}
+
+// checkRun publishes a check run. It is an extra: that it can't be had is no
+// reason to fail the build.
+func (j *Job) checkRun(ctx context.Context, r *report.Report, summary string) {
+	api, err := j.api()
+	if err == nil {
+		err = api.CheckRun(ctx, j.Repository, j.Head, r, summary)
+	}
+	if err == nil {
+		return
+	}
+	j.Log("notice: no check run: " + err.Error())
+	if errors.Is(err, fs.ErrPermission) {
+		j.Log(`notice: allow it by "permissions: checks: write", or leave --check-run out`)
+	}
+}
+
+// Outranked returns a warning if variables of the project may hide those of
+// settings from later jobs. In GitLab a variable of a project, group, instance
+// or pipeline wins over a dotenv report. The job can't see where a variable
+// comes from; one that is there before this program has exported anything, with
+// another value, is such a variable or the image's own.
+func (j *Job) Outranked(settings []report.Setting) []report.Finding {
+	if j.System != GitLab || j.host.Getenv("GOPROXY_RESULT_ENVIRONMENT_SOURCE") != "" {
+		return nil // or it comes from an earlier report of ours
+	}
+	var names []string
+	for _, s := range settings {
+		if v := j.host.Getenv(s.Name); v != "" && v != s.Value {
+			names = append(names, s.Name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return []report.Finding{{
+		ID: "variable-outranks", Severity: report.Warning, Title: "CI/CD variable outranks the dotenv report",
+		Message: strings.Join(names, ", ") + " had another value before this job's script ran: a CI/CD variable of the project, group or instance wins over artifacts:reports:dotenv in later jobs",
+		Fix:     "delete that variable, or run the setup in the job that needs it",
+	}}
+}
