@@ -36,7 +36,7 @@ func Decide(in Input) Decision {
 	d.settle(&in, kept, db)
 	d.Proxies = rows(verdicts, d.Chain, d.Primary)
 	d.Findings = append(d.Findings, d.proxyFindings(&in, verdicts)...)
-	slices.SortStableFunc(d.Findings, func(a, b report.Finding) int { return rank(a.Severity) - rank(b.Severity) })
+	report.SortFindings(d.Findings)
 	return d
 }
 
@@ -160,10 +160,6 @@ func cmpWhy(primary verdict, kept []verdict) string {
 		return fmt.Sprintf("it answers in %s, %s in %s", round(primary.ev.Latency), kept[0].entry.Name, round(kept[0].ev.Latency))
 	}
 	return primary.why
-}
-
-func rank(s report.Severity) int {
-	return slices.Index([]report.Severity{report.Error, report.Warning, report.Notice}, s)
 }
 
 // round shortens a duration for people.

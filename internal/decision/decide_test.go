@@ -105,13 +105,13 @@ func saw(t *testing.T, text string) []Evidence {
 // databases parses which routes beside the chain answer: "alias direct".
 func databases(answering string) []Database {
 	list := []Database{
-		{GOSUMDB: "sum.golang.google.cn", Host: "sum.golang.google.cn", Class: Timeout},
 		{GOSUMDB: "sum.golang.org", Host: "sum.golang.org", Class: Timeout},
-	}
-	if strings.Contains(answering, "alias") {
-		list[0].Class = ""
+		{GOSUMDB: "sum.golang.google.cn", Host: "sum.golang.google.cn", Class: Timeout},
 	}
 	if strings.Contains(answering, "direct") {
+		list[0].Class = ""
+	}
+	if strings.Contains(answering, "alias") {
 		list[1].Class = ""
 	}
 	return list

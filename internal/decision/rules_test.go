@@ -27,6 +27,7 @@ func TestSumDB(t *testing.T) {
 		{name: "the pinned proxy fails lookups: named by URL", mode: routed, chain: "a b", saw: "a=badlookup b=ok", input: with(required, ""), outcome: "ok",
 			exports: "GOPROXY=a|b/go GOSUMDB=sum.golang.org b/go/sumdb/sum.golang.org", findings: "proxy-degraded"},
 		{name: "nobody serves it, the alias answers", mode: routed, chain: "a direct", saw: "a=nodb", input: with(required, "alias"), outcome: "ok", exports: "GOPROXY=a|direct" + china},
+		{name: "the alias goes before the database itself", mode: routed, chain: "a direct", saw: "a=nodb", input: with(required, "alias direct"), outcome: "ok", exports: "GOPROXY=a|direct" + china},
 		{name: "nobody serves it, the database answers", mode: routed, chain: "a direct", saw: "a=nodb", input: with(required, "direct"), outcome: "ok", exports: "GOPROXY=a|direct" + byName},
 		{name: "404 of the last entry leads to the database", mode: routed, chain: "a", saw: "a=nodb", input: with(required, "direct"), outcome: "ok", exports: "GOPROXY=a" + byName},
 		{name: "a gatekeeper's 403 on supported would be final: the database by URL", mode: routed, chain: "g direct", saw: "g=db403", input: with(required, "direct"), outcome: "ok",

@@ -98,12 +98,28 @@ func (r routes) pick() database {
 			return database{setting: gosumdb(r.at(v), "only "+v.entry.Name+" serves a checksum database that verifies")}
 		}
 	}
-	for _, db := range r.in.Databases {
+	for _, db := range r.aliasFirst() {
 		if db.Class == "" && (s.Mode == policy.Routed || allowed(s, db.Host)) {
 			return database{setting: gosumdb(r.beside(db, toDatabase), "no proxy of the chain serves it; "+db.Host+" answers")}
 		}
 	}
 	return r.none(name, known)
+}
+
+// aliasFirst returns the routes to this database beside the chain, those by
+// another name before its own.
+func (r routes) aliasFirst() []Database {
+	var own, alias []Database
+	for _, db := range r.in.Databases {
+		switch v, err := goenv.ParseSumDB(db.GOSUMDB); {
+		case err != nil || v.Name != r.spec.Name:
+		case v.URL == "":
+			own = append(own, db)
+		default:
+			alias = append(alias, db)
+		}
+	}
+	return append(alias, own...)
 }
 
 // unjudged leaves the way through the chain to go, since an entry on it could

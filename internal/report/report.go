@@ -10,6 +10,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Schema is the version of the JSON form. It changes when a field changes its
@@ -106,6 +107,12 @@ const (
 	Warning Severity = "warning"
 	Error   Severity = "error"
 )
+
+// SortFindings puts the worst findings first and keeps the order of equals.
+func SortFindings(list []Finding) {
+	rank := func(f Finding) int { return slices.Index([]Severity{Error, Warning, Notice}, f.Severity) }
+	slices.SortStableFunc(list, func(a, b Finding) int { return rank(a) - rank(b) })
+}
 
 // A Finding is one thing a person should know: what, where, what next.
 type Finding struct {
