@@ -67,5 +67,5 @@
 //	first                           the first request for each URL
 //
 // Faults of the connection that a path cannot ask for are addresses:
-// [Server].Refuse and [Server].Silent. Faults of certificates are an option, [TLS].
+// [Server].Refuse, Silent and BlackHole. Faults of certificates are an option, [TLS].
 package proxytest

@@ -1,6 +1,7 @@
 package proxytest
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,9 +46,7 @@ func (x *exchange) send() {
 }
 
 func (x *exchange) header() {
-	for k, v := range x.answer.Header() {
-		x.w.Header()[k] = v
-	}
+	maps.Copy(x.w.Header(), x.answer.Header())
 	if code := x.answer.Code; code != http.StatusNoContent && code != http.StatusNotModified {
 		x.w.Header().Set("Content-Length", strconv.Itoa(x.answer.Body.Len()))
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"regexp"
@@ -74,9 +75,7 @@ func (c *catalog) with(archive string) (*catalog, error) {
 		return c, nil
 	}
 	d := &catalog{files: make(map[string][]byte, len(c.files)), public: c.public}
-	for name, data := range c.files {
-		d.files[name] = data
-	}
+	maps.Copy(d.files, c.files)
 	return d, d.add([]byte(archive))
 }
 

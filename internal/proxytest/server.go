@@ -33,6 +33,8 @@ type Server struct {
 	Refuse string // host:port that refuses connections
 	Silent string // host:port that accepts connections and never says a word, not even TLS
 
+	BlackHole string // host:port that drops SYNs, so that connecting takes for ever; "" where only Linux can
+
 	catalog *catalog
 	sums    func() *sumdb.Server
 	done    chan struct{} // closed by Close: whoever hangs, stops
@@ -180,6 +182,15 @@ func (s *Server) holdPorts(host string) error {
 	}
 	s.held = append(s.held, near)
 	s.Refuse = near.LocalAddr().String()
+
+	l, filler, err := blackHole(host)
+	if err != nil {
+		return fmt.Errorf("proxytest: %w", err)
+	}
+	if l != nil {
+		s.held = append(s.held, l, filler)
+		s.BlackHole = l.Addr().String()
+	}
 	return nil
 }
 

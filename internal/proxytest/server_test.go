@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -239,6 +240,12 @@ func TestAddresses(t *testing.T) {
 	p := New(t, Options{})
 	if _, _, err := get(t, "http://"+p.Refuse+quoteZip); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("Refuse: got %v", err)
+	}
+	if p.BlackHole != "" {
+		_, err := net.DialTimeout("tcp", p.BlackHole, 50*time.Millisecond)
+		if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() {
+			t.Errorf("BlackHole: got %v", err)
+		}
 	}
 	for _, scheme := range []string{"http://", "https://"} {
 		if _, _, err := getWithin(t, 50*time.Millisecond, scheme+p.Silent+quoteZip); !errors.Is(err, context.DeadlineExceeded) {
