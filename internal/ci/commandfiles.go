@@ -29,18 +29,19 @@ var (
 )
 
 // writeCommandFiles writes variables, outputs and the summary into the files
-// that the runner reads when the step has ended, or none of them.
-func (j *Job) writeCommandFiles(r *report.Report, summary []byte) (err error) {
+// that the runner reads when the step has ended, and then the table and the
+// annotation into the log. The files are left as they were if any of it fails.
+func (j *Job) writeCommandFiles(r *report.Report, summary, table string) (err error) {
 	settings := exported(r)
 	if err := checkValues(settings, r.Outputs); err != nil {
 		return err
 	}
 	if len(summary) > maxSummary {
 		j.Log(fmt.Sprintf("notice: no summary: it has %d bytes, and the runner takes %d", len(summary), maxSummary))
-		summary = nil
+		summary = ""
 	}
 	if j.host.Getenv("GITHUB_STEP_SUMMARY") == "" {
-		summary = nil // an old runner, or a Forgejo without them
+		summary = "" // an old runner, or a Forgejo without them
 	}
 	var files commandFiles
 	defer func() { err = errors.Join(err, files.close(err != nil)) }()
@@ -50,7 +51,7 @@ func (j *Job) writeCommandFiles(r *report.Report, summary []byte) (err error) {
 	}{
 		{"GITHUB_ENV", len(settings) > 0},
 		{"GITHUB_OUTPUT", len(r.Outputs) > 0},
-		{"GITHUB_STEP_SUMMARY", len(summary) > 0},
+		{"GITHUB_STEP_SUMMARY", summary != ""},
 	} {
 		if f.needed {
 			if err := files.open(f.variable, j.host.Getenv(f.variable)); err != nil {
@@ -66,9 +67,13 @@ func (j *Job) writeCommandFiles(r *report.Report, summary []byte) (err error) {
 		for _, s := range r.Outputs {
 			a.SetOutput(s.Name, s.Value)
 		}
-		if len(summary) > 0 {
-			a.AddStepSummary(string(summary))
+		if summary != "" {
+			a.AddStepSummary(summary)
 		}
+		if table != "" {
+			a.Infof("%s", strings.TrimSuffix(table, "\n"))
+		}
+		annotate(a, r)
 	})
 }
 

@@ -132,7 +132,20 @@ func (j *Job) Clean(r *report.Report) (*report.Report, error) {
 		return nil, err
 	}
 	clean := new(report.Report)
-	return clean, json.Unmarshal(data, clean)
+	if err := json.Unmarshal(data, clean); err != nil {
+		return nil, err
+	}
+	// JSON mends what is not UTF-8; whether a value is fit to be exported is
+	// to be judged by the value itself.
+	restore(clean.Settings, r.Settings)
+	restore(clean.Outputs, r.Outputs)
+	return clean, nil
+}
+
+func restore(list, from []report.Setting) {
+	for i, s := range from {
+		list[i].Name, list[i].Value = s.Name, s.Value
+	}
 }
 
 func (j *Job) redactTree(v any) any {

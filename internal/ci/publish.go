@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/sethvargo/go-githubactions"
 
 	"github.com/org/goproxy-setup/internal/render"
 	"github.com/org/goproxy-setup/internal/report"
@@ -47,7 +51,7 @@ func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions)
 	}
 	var table []byte
 	if !opt.TableShown {
-		if table, err = render.Render(render.Table, r, render.Options{}); err != nil {
+		if table, err = render.Render(render.Table, r, render.Options{Width: logWidth}); err != nil {
 			return err
 		}
 	}
@@ -58,10 +62,7 @@ func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions)
 	if err != nil {
 		return err
 	}
-	if err := j.writeCommandFiles(r, summary); err != nil {
-		return err
-	}
-	if err := j.annotate(r, string(table)); err != nil {
+	if err := j.writeCommandFiles(r, string(summary), string(table)); err != nil {
 		return err
 	}
 	if opt.CheckRun {
@@ -70,25 +71,28 @@ func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions)
 	return nil
 }
 
-// writeLog writes what people of GitLab and Jenkins read, most important last:
-// a log is read from its end.
+// logWidth is how wide a table in a log may be, in columns.
+const logWidth = 120
+
+// writeLog writes what people of GitLab and Jenkins read. GitLab folds the table
+// away and shows the findings, worst last: a log is read from its end.
 func (j *Job) writeLog(r *report.Report, table string) error {
 	var b strings.Builder
-	if table != "" && j.System == GitLab {
-		b.WriteString(render.GitLabSectionStart(section, "Go module proxies: "+r.Summary, true, time.Now()) + "\n")
+	if j.System == GitLab && table != "" {
+		const name = "goproxy_setup"
+		now := time.Now()
+		b.WriteString(render.GitLabSectionStart(name, "Go module proxies: "+r.Summary, true, now) + "\n")
 		b.WriteString(table)
-		b.WriteString(render.GitLabSectionEnd(section, time.Now()) + "\n")
+		b.WriteString(render.GitLabSectionEnd(name, now) + "\n")
+		for _, f := range slices.Backward(r.Findings) {
+			b.WriteString(findingLine(f) + "\n")
+		}
 	} else {
 		b.WriteString(table)
 	}
-	for i := len(r.Findings) - 1; i >= 0; i-- {
-		b.WriteString(findingLine(r.Findings[i]) + "\n")
-	}
-	_, err := j.host.Stderr.Write([]byte(b.String()))
+	_, err := io.WriteString(j.host.Stderr, b.String())
 	return err
 }
-
-const section = "goproxy_setup"
 
 func findingLine(f report.Finding) string {
 	line := string(f.Severity) + ": "
@@ -109,21 +113,17 @@ func sentence(f report.Finding) string {
 // maxAnnotations is how many annotations of a kind GitHub takes from one step.
 const maxAnnotations = 10
 
-// annotate writes the table and the annotation: one for each run, on the worst
-// finding, as a page full of them helps nobody. Only the mistakes in a policy
-// are shown each in its place.
-func (j *Job) annotate(r *report.Report, table string) error {
-	n := min(len(r.Findings), 1)
+// annotate writes the annotation: one for each run, on the worst finding, as a
+// page full of them helps nobody. Only the mistakes in a policy are shown each
+// in its place.
+func annotate(a *githubactions.Action, r *report.Report) {
+	n := 1
 	if r.Outcome == report.Invalid {
-		n = min(len(r.Findings), maxAnnotations)
+		n = maxAnnotations
 	}
-	return guard(func() {
-		a := j.action()
-		a.Infof("%s", strings.TrimSuffix(table, "\n"))
-		for _, f := range r.Findings[:n] {
-			a.Infof("%s", render.WorkflowCommand(string(f.Severity), properties(f), sentence(f)))
-		}
-	})
+	for _, f := range r.Findings[:min(n, len(r.Findings))] {
+		a.Infof("%s", render.WorkflowCommand(string(f.Severity), properties(f), sentence(f)))
+	}
 }
 
 func properties(f report.Finding) []render.Property {
