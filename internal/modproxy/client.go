@@ -98,7 +98,7 @@ func (a *Answer) refused(status int) *Error {
 	e := a.client.fail(a.url, nil)
 	e.Status = status
 	begin, _ := io.ReadAll(io.LimitReader(a.Body, 4*excerptSize)) // as much as came is good enough
-	e.Text = Excerpt([]byte(hide(a.client.User, string(begin))))
+	e.Text = Excerpt([]byte(a.client.Hide(string(begin))))
 	if status == http.StatusUnauthorized {
 		e.Fix = fmt.Sprintf("put login and password for machine %s into the file that NETRC names", a.Host)
 	}
@@ -129,9 +129,4 @@ func (a *Answer) ReadStart(n int64) ([]byte, error) {
 		return data, e
 	}
 	return data, nil
-}
-
-// Excerpt returns how data, read from the body, begins, without credentials.
-func (a *Answer) Excerpt(data []byte) string {
-	return Excerpt([]byte(hide(a.client.User, string(data[:min(len(data), 4*excerptSize)]))))
 }

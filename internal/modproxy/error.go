@@ -80,14 +80,14 @@ func Excerpt(body []byte) string {
 	return line[:cut] + "…"
 }
 
-// hide takes the client's credentials out of text that came from elsewhere: a
+// Hide takes the client's credentials out of text that came from elsewhere: a
 // server may repeat what it was sent.
-func hide(user *url.Userinfo, text string) string {
-	if user == nil {
+func (c *Client) Hide(text string) string {
+	if c.User == nil {
 		return text
 	}
-	name := user.Username()
-	password, _ := user.Password()
+	name := c.User.Username()
+	password, _ := c.User.Password()
 	secrets := []string{base64.StdEncoding.EncodeToString([]byte(name + ":" + password)), password}
 	if password == "" || len(name) >= 16 { // a token that travels as the user
 		secrets = append(secrets, name)
@@ -117,12 +117,12 @@ func (c *Client) fail(u string, err error) *Error {
 	if ue, ok := errors.AsType[*url.Error](err); ok { // shows more of a URL than a log should
 		u, err = absolute(u, ue.URL), ue.Err
 	}
-	e := &Error{Op: "reading", URL: hide(c.User, goenv.Redact(u)), Host: c.Base.Host, Err: err}
+	e := &Error{Op: "reading", URL: c.Hide(goenv.Redact(u)), Host: c.Base.Host, Err: err}
 	if parsed, perr := url.Parse(u); perr == nil && parsed.Host != "" {
 		e.Host = parsed.Host
 	}
-	if err != nil && hide(c.User, err.Error()) != err.Error() {
-		e.Err = &hidden{hide(c.User, err.Error()), err}
+	if err != nil && c.Hide(err.Error()) != err.Error() {
+		e.Err = &hidden{c.Hide(err.Error()), err}
 	}
 	switch {
 	case errors.Is(err, ErrInsecureRedirect):

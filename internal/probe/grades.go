@@ -1,0 +1,211 @@
+package probe
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/mod/module"
+
+	"github.com/org/goproxy-setup/internal/decision"
+)
+
+// grades are the outcomes of one proxy, on the way to a verdict.
+type grades struct {
+	proxy    *proxy
+	canary   canary
+	zip      outcome   // of the canary
+	outcomes []outcome // of all that was asked after it
+	waived   []question
+	waited   time.Duration // for the questions that were waived
+
+	zipBlocked    bool // zips fail, other files do not
+	canaryRefused bool // the canary's failure says nothing about builds
+}
+
+func (g *grades) add(o outcome) { g.outcomes = append(g.outcomes, o) }
+
+// missing notes the questions of list that had their time and no answer.
+func (g *grades) missing(list []question, waited time.Duration) {
+	g.waited = waited
+	for _, q := range list {
+		known := slices.ContainsFunc(g.outcomes, func(o outcome) bool { return o.question.kind == q.kind && o.question.path == q.path })
+		if !known {
+			g.waived = append(g.waived, q)
+		}
+	}
+}
+
+// blocks reports whether the outcome by itself keeps builds from using the
+// proxy. A module that is refused or missing does not: others may be served,
+// and the chain may go on after it.
+func (g *grades) blocks(o outcome) bool {
+	switch o.question.kind {
+	case decision.Zip, decision.Project:
+		return o.class != "" && o.class != decision.Forbidden && o.class != decision.Missing
+	case decision.BigZip:
+		refusedHere := (o.class == decision.Forbidden || o.class == decision.Missing) && !o.elsewhere(g.proxy.site)
+		return o.class != "" && !refusedHere
+	}
+	return false
+}
+
+// works returns a module of the build that the proxy serves.
+func (g *grades) works() (module.Version, bool) {
+	for _, o := range g.outcomes {
+		if o.question.kind == decision.Project && o.class == "" {
+			return o.question.module, true
+		}
+	}
+	return module.Version{}, false
+}
+
+// failure returns the first outcome, in the order of the grades, that keeps
+// builds from using the proxy, and its class; "" if there is none.
+func (g *grades) failure() (outcome, decision.Class) {
+	_, served := g.works()
+	if g.zip.class != "" && !(g.canaryRefused && served) {
+		if g.zipBlocked {
+			return g.zip, decision.ZipBlocked
+		}
+		if !g.canaryRefused || !slices.ContainsFunc(g.outcomes, g.blocks) {
+			return g.zip, g.zip.class
+		}
+	}
+	for _, kind := range []decision.CheckKind{decision.Project, decision.BigZip} {
+		for _, o := range g.of(kind) {
+			switch {
+			case g.blocks(o) && o.storageFault(g.proxy.site):
+				return o, decision.ZipBlocked
+			case g.blocks(o), kind == decision.Project && o.class != "" && !served:
+				return o, o.class
+			}
+		}
+	}
+	return outcome{}, ""
+}
+
+func (g *grades) of(kind decision.CheckKind) []outcome {
+	var list []outcome
+	for _, o := range g.outcomes {
+		if o.question.kind == kind {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// evidence is the verdict on the proxy.
+func (g *grades) evidence() decision.Evidence {
+	ev := decision.Evidence{Entry: g.proxy.entry.Name, Latency: g.latency(), Checks: g.checks()}
+	for _, o := range append([]outcome{g.zip}, g.of(decision.BigZip)...) {
+		if o.elsewhere(g.proxy.site) {
+			ev.FinalHost = o.host
+		}
+	}
+	o, class := g.failure()
+	switch {
+	case class != "":
+		ev.Class, ev.Detail, ev.Next = class, g.explain(o, class), g.proxy.next(o, class)
+	case g.canaryRefused:
+		ev.Detail = fmt.Sprintf("the canary is not allowed here (%s); %s", g.zip.detail, g.projectCheck().Detail)
+	}
+	ev.Took = time.Since(g.proxy.start)
+	return ev
+}
+
+// explain says what happened, for people.
+func (g *grades) explain(o outcome, class decision.Class) string {
+	switch {
+	case class == decision.ZipBlocked && o.elsewhere(g.proxy.site):
+		return fmt.Sprintf("zips are kept at %s, which fails: %s", o.host, o.detail)
+	case class == decision.ZipBlocked:
+		return o.text() + "; its .mod file is served"
+	case o.elsewhere(g.proxy.site):
+		return fmt.Sprintf("%s: redirected to %s: %s", o.question.what, o.host, o.detail)
+	case g.canaryRefused && o.question.kind == decision.Zip:
+		return o.text() + "; " + g.projectCheck().Detail
+	case o.hops <= 1 && o.status == 0:
+		return o.detail // of the connection: the file does not matter
+	}
+	return o.text()
+}
+
+// latency is the median time of small files.
+func (g *grades) latency() time.Duration {
+	var times []time.Duration
+	for _, o := range append([]outcome{g.zip}, g.outcomes...) {
+		if o.question.small && o.class == "" && !o.elsewhere(g.proxy.site) {
+			times = append(times, o.latency)
+		}
+	}
+	if len(times) == 0 {
+		return 0
+	}
+	slices.Sort(times)
+	return times[len(times)/2]
+}
+
+// order is the order of the grades.
+var order = []decision.CheckKind{
+	decision.DNS, decision.TCP, decision.TLS, decision.HTTP, decision.Zip, decision.Project, decision.NotFound,
+	decision.Escape, decision.Info, decision.List, decision.Supported, decision.SumDB, decision.BigZip, decision.Toolchain,
+}
+
+// checks lists the grades in their order, the connection's phases first.
+func (g *grades) checks() []decision.Check {
+	list := append(g.zip.trace.checks(g.zip), g.zip.check())
+	if len(g.of(decision.Project)) > 0 {
+		list = append(list, g.projectCheck())
+	}
+	for _, o := range g.outcomes {
+		if o.question.kind != decision.Project {
+			list = append(list, o.check())
+		}
+	}
+	for _, q := range g.waived {
+		list = append(list, decision.Check{
+			Kind: q.kind, Class: decision.Cancelled, Took: g.waited,
+			Detail: fmt.Sprintf("no answer within %s", short(g.waited)),
+		})
+	}
+	slices.SortStableFunc(list, func(a, b decision.Check) int {
+		return cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind))
+	})
+	return list
+}
+
+func (o outcome) check() decision.Check {
+	class := o.class
+	if o.question.kind == decision.Supported && class == decision.Missing || o.question.kind == decision.SumDB && class == decision.Missing {
+		class = decision.NoSumDB
+	}
+	return decision.Check{Kind: o.question.kind, Class: class, Status: o.status, Detail: o.text(), Took: o.took}
+}
+
+// projectCheck is the one check for all modules of the build that were asked.
+func (g *grades) projectCheck() decision.Check {
+	list := g.of(decision.Project)
+	c := decision.Check{Kind: decision.Project}
+	var bad []string
+	for _, o := range list {
+		c.Took = max(c.Took, o.took)
+		if o.class == "" {
+			c.Status = cmp.Or(c.Status, o.status)
+			continue
+		}
+		if c.Class == "" || g.blocks(o) {
+			c.Class, c.Status = o.class, o.status
+		}
+		bad = append(bad, o.text())
+	}
+	c.Detail = fmt.Sprintf("%d of %d modules of go.sum are served", len(list)-len(bad), len(list))
+	if len(bad) > 0 {
+		c.Detail += ": " + bad[0]
+		if len(bad) > 1 {
+			c.Detail += fmt.Sprintf(" (and %d more)", len(bad)-1)
+		}
+	}
+	return c
+}

@@ -1,0 +1,244 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/modproxy"
+)
+
+// An outcome is the result of one question.
+type outcome struct {
+	question question
+	class    decision.Class // "" if passed
+	status   int
+	detail   string // what happened, without the question
+	host     string // that answered or failed, after redirects; "" for a file
+	proxy    string // the HTTP proxy on the way, "" if none
+	hops     int    // requests, redirects included
+	took     time.Duration
+	latency  time.Duration // from an open connection to the last byte
+	trace    *trace
+}
+
+// text names the question and what came of it.
+func (o outcome) text() string {
+	if o.detail == "" {
+		return o.question.what
+	}
+	return o.question.what + ": " + o.detail
+}
+
+// elsewhere reports whether the answer, or the failure, was another host's.
+func (o outcome) elsewhere(s *site) bool { return o.hops > 1 && o.host != s.base.Host }
+
+// storageFault reports whether the proxy redirected to another host, and that
+// host does not serve.
+func (o outcome) storageFault(s *site) bool {
+	switch o.class {
+	case "", decision.Portal, decision.WrongContent, decision.Stalled, decision.RateLimited, decision.NotAllowed, decision.BadRedirect:
+		return false
+	}
+	return o.elsewhere(s)
+}
+
+// fail makes the outcome that of err, an error of package modproxy.
+func (o *outcome) fail(err error) {
+	e, ok := errors.AsType[*modproxy.Error](err)
+	if !ok {
+		e = &modproxy.Error{Err: err}
+	}
+	o.status = e.Status
+	if e.Status != 0 && e.Status != http.StatusOK {
+		o.class, o.detail = classOfStatus(e.Status), modproxy.StatusText(e.Status)
+		if e.Text != "" {
+			o.detail += fmt.Sprintf(" (%q)", e.Text)
+		}
+		return
+	}
+	phase, host, proxy, _ := o.trace.where()
+	if e.Status != 0 {
+		phase = reading
+	}
+	if host != "" {
+		o.host, o.proxy = host, proxy
+	}
+	o.class, o.detail = classify(e.Err, phase, o.proxy, o.host)
+}
+
+func classOfStatus(status int) decision.Class {
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired:
+		return decision.Unauthorized
+	case status == http.StatusForbidden:
+		return decision.Forbidden
+	case status == http.StatusNotFound || status == http.StatusGone:
+		return decision.Missing
+	case status == http.StatusTooManyRequests:
+		return decision.RateLimited
+	case status == http.StatusNetworkAuthenticationRequired:
+		return decision.Portal
+	case status >= 500:
+		return decision.ServerError
+	}
+	return decision.BadStatus
+}
+
+// classify says of an error without an HTTP status what kind of failure it is;
+// phase is what the request waited for, at host, by proxy if that is not "".
+func classify(err error, p phase, proxy, host string) (decision.Class, string) {
+	if c, detail, ok := classifyRefusal(err); ok {
+		return c, detail
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
+		return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s: %s", proxy, rootCause(op.Err))
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		if dns.IsNotFound {
+			return decision.DNSFailure, fmt.Sprintf("no such host %s", dns.Name)
+		}
+		return decision.DNSFailure, fmt.Sprintf("looking up %s: %s", dns.Name, dns.Err)
+	}
+	if c, detail, ok := classifyTLS(err, host); ok {
+		return c, detail
+	}
+	if isTimeout(err) {
+		return classifyTimeout(p, proxy, host)
+	}
+	switch {
+	case isErrno(err, syscall.ECONNREFUSED, 10061):
+		return decision.Refused, "connection refused"
+	case isErrno(err, syscall.ENETUNREACH, 10051), isErrno(err, syscall.EHOSTUNREACH, 10065):
+		return decision.Refused, rootCause(err)
+	case isErrno(err, syscall.ECONNRESET, 10054):
+		return decision.Reset, "connection reset"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return decision.Reset, "the answer was cut in the middle"
+	case errors.Is(err, io.EOF):
+		return decision.Reset, "the connection was closed without an answer"
+	case errors.Is(err, modproxy.ErrTooLarge), strings.Contains(err.Error(), "malformed HTTP"):
+		return decision.WrongContent, oneLine(err)
+	case p == handshaking:
+		return decision.BadTLS, oneLine(err)
+	}
+	return decision.Reset, oneLine(err) // HTTP/2 stream errors, broken pipes
+}
+
+// classifyRefusal knows the reasons for which we, or the HTTP proxy, stop.
+func classifyRefusal(err error) (decision.Class, string, bool) {
+	if e, ok := errors.AsType[*notAllowedError](err); ok {
+		return decision.NotAllowed, e.why, true
+	}
+	if e, ok := errors.AsType[*tunnelError](err); ok {
+		return decision.NoProxyPath, e.Error(), true
+	}
+	if errors.Is(err, modproxy.ErrInsecureRedirect) || errors.Is(err, modproxy.ErrTooManyRedirects) {
+		return decision.BadRedirect, oneLine(err), true
+	}
+	return "", "", false
+}
+
+func classifyTLS(err error, host string) (decision.Class, string, bool) {
+	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return decision.UnknownCA, fmt.Sprintf("the certificate of %s was issued by %s, which is not trusted here", host, issuerOf(err, e.Cert)), true
+	}
+	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
+		return decision.UnknownCA, "no trusted certificates were found on this system", true
+	}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return decision.BadTLS, fmt.Sprintf("the certificate of %s, issued by %s: %s", host, issuerOf(err, nil), rootCause(e.Err)), true
+	}
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	op, isOp := errors.AsType[*net.OpError](err)
+	if record || errors.Is(err, http.ErrSchemeMismatch) || isOp && (op.Op == "remote error" || op.Op == "local error") || strings.HasPrefix(err.Error(), "tls: ") {
+		return decision.BadTLS, oneLine(err), true
+	}
+	return "", "", false
+}
+
+// issuerOf names who issued the certificate that err is about.
+func issuerOf(err error, cert *x509.Certificate) string {
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(e.UnverifiedCertificates) > 0 {
+		cert = e.UnverifiedCertificates[0]
+	}
+	if cert == nil {
+		return "somebody unknown"
+	}
+	return issuer(cert)
+}
+
+func issuer(cert *x509.Certificate) string {
+	name := cert.Issuer.CommonName
+	if org := strings.Join(cert.Issuer.Organization, " "); org != "" && org != name {
+		name = strings.TrimSpace(name + " (" + org + ")")
+	}
+	return fmt.Sprintf("%q", modproxy.Excerpt([]byte(name)))
+}
+
+func classifyTimeout(p phase, proxy, host string) (decision.Class, string) {
+	switch p {
+	case resolving:
+		return decision.DNSFailure, fmt.Sprintf("looking up %s: no answer from the name server", host)
+	case connecting:
+		if proxy != "" {
+			return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s: no connection", proxy)
+		}
+		return decision.Timeout, fmt.Sprintf("no connection to %s", host)
+	case tunnelling:
+		if proxy != "" {
+			return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s does not answer to CONNECT", proxy)
+		}
+		return decision.Silent, "it accepts connections and does not answer"
+	case handshaking:
+		return decision.Silent, "it accepts connections and does not answer to TLS"
+	case reading:
+		return decision.Stalled, "the answer stopped in the middle"
+	}
+	return decision.Silent, "it accepts requests and does not answer"
+}
+
+func isTimeout(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errGone) {
+		return true
+	}
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+// isErrno reports whether err is the system's error number, which Windows
+// counts differently.
+func isErrno(err error, unix, windows syscall.Errno) bool {
+	return errors.Is(err, unix) || errors.Is(err, windows)
+}
+
+// rootCause is the innermost text of err: without the addresses that net puts
+// around it.
+func rootCause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return oneLine(err)
+		}
+		err = inner
+	}
+}
+
+// oneLine is the error's text made fit for one line of a log: it may repeat
+// what a server sent.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsGraphic(r)
+	}), " ")
+}

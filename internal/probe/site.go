@@ -1,0 +1,216 @@
+package probe
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"github.com/org/goproxy-setup/internal/modproxy"
+	"github.com/org/goproxy-setup/internal/netrc"
+	"github.com/org/goproxy-setup/internal/policy"
+)
+
+// Limits of one connection. The go command allows 30 s and 10 s.
+const (
+	connectLimit   = 3 * time.Second // name resolution included
+	handshakeLimit = 3 * time.Second
+	perHost        = 8 // concurrent requests
+)
+
+// A site is one host that is asked, with connections of its own. It refuses
+// what the policy does not allow to be asked, on redirects too.
+type site struct {
+	client *modproxy.Client
+	base   *url.URL
+	allow  []string
+	proxy  func(*url.URL) (*url.URL, error) // HTTPS_PROXY and its kin
+	tr     *http.Transport
+	slots  chan struct{} // shared by all sites of one host
+
+	mu    sync.Mutex // guards the fields below
+	conns []net.Conn
+	gone  bool
+}
+
+// A notAllowedError says why a request was not sent.
+type notAllowedError struct{ why string }
+
+func (e *notAllowedError) Error() string { return e.why }
+
+// A tunnelError is an answer of the HTTP proxy to CONNECT.
+type tunnelError struct {
+	proxy  string
+	status int
+}
+
+func (e *tunnelError) Error() string {
+	return fmt.Sprintf("the HTTP proxy %s answered %s to CONNECT", e.proxy, modproxy.StatusText(e.status))
+}
+
+// newSite prepares asking base, whose certificate is checked against roots.
+func (r *run) newSite(base *url.URL, roots *x509.CertPool) *site {
+	s := &site{base: base, allow: r.cfg.Settings.Allow, proxy: r.httpProxy, slots: r.slotsFor(base.Host)}
+	s.tr = &http.Transport{
+		Proxy:                  func(req *http.Request) (*url.URL, error) { return s.proxy(req.URL) },
+		DialContext:            s.dialer(r.cfg.Dial),
+		TLSClientConfig:        &tls.Config{RootCAs: roots},
+		TLSHandshakeTimeout:    handshakeLimit,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    perHost,
+		MaxResponseHeaderBytes: 64 << 10,
+		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+			if resp.StatusCode != http.StatusOK {
+				return &tunnelError{proxy.Host, resp.StatusCode}
+			}
+			return nil
+		},
+	}
+	s.client = &modproxy.Client{Base: base, HTTP: s}
+	return s
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (s *site) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := s.mayAsk(req.URL); err != nil {
+		return nil, err
+	}
+	proxy, err := s.proxy(req.URL)
+	if err != nil {
+		return nil, err
+	}
+	traceOf(req.Context()).hop(req.URL, proxy)
+	return s.tr.RoundTrip(req)
+}
+
+// mayAsk enforces the policy's allow-list, and keeps away from addresses that
+// no module proxy has; names are checked again when they are resolved.
+func (s *site) mayAsk(u *url.URL) error {
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	if ip, err := netip.ParseAddr(host); err == nil && neverAsked(ip) || strings.EqualFold(host, "metadata.google.internal") {
+		return &notAllowedError{fmt.Sprintf("%s is a link-local or metadata address, which is never asked", host)}
+	}
+	if len(s.allow) > 0 && !slices.ContainsFunc(s.allow, func(a string) bool { return strings.EqualFold(a, host) }) {
+		return &notAllowedError{fmt.Sprintf("the policy's allow-list does not name %s", host)}
+	}
+	return nil
+}
+
+// metadata are the addresses of clouds' metadata services outside the
+// link-local ranges.
+var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200")}
+
+func neverAsked(ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	return ip.IsLinkLocalUnicast() || slices.Contains(metadata, ip)
+}
+
+// dialer returns the function that opens the site's connections: through dial
+// or, if that is nil, by the network, where each resolved address is checked.
+func (s *site) dialer(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	if dial == nil {
+		dial = (&net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
+			if a, err := netip.ParseAddrPort(address); err != nil || neverAsked(a.Addr()) {
+				return &notAllowedError{fmt.Sprintf("%s is a link-local or metadata address, which is never asked", address)}
+			}
+			return nil
+		}}).DialContext
+	} else {
+		dial = traced(dial)
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectLimit)
+		defer cancel()
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return conn, s.keep(conn)
+	}
+}
+
+// traced reports to the request's trace, as a [net.Dialer] does by itself.
+func traced(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		hooks := httptrace.ContextClientTrace(ctx)
+		if hooks != nil {
+			hooks.ConnectStart(network, address)
+		}
+		conn, err := dial(ctx, network, address)
+		if hooks != nil {
+			hooks.ConnectDone(network, address, err)
+		}
+		return conn, err
+	}
+}
+
+var errGone = errors.New("the probe is over")
+
+// keep remembers conn, so that close can cut it.
+func (s *site) keep(conn net.Conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		conn.Close()
+		return errGone
+	}
+	s.conns = append(s.conns, conn)
+	return nil
+}
+
+// close cuts all connections, and ends the attempts to open some.
+func (s *site) close() {
+	s.mu.Lock()
+	s.gone = true
+	conns := s.conns
+	s.mu.Unlock()
+	s.tr.CloseIdleConnections()
+	for _, c := range conns {
+		c.Close()
+	}
+}
+
+// httpProxyFunc returns which HTTP proxy leads to a URL, as net/http finds it:
+// never one for a loopback address. The policy's settings come before those of
+// the environment; both lists of exceptions apply.
+func httpProxyFunc(s *policy.Settings, getenv func(string) string) func(*url.URL) (*url.URL, error) {
+	env := func(name string) string { return cmp.Or(getenv(name), getenv(strings.ToLower(name))) }
+	c := httpproxy.Config{
+		HTTPProxy:  cmp.Or(s.HTTPProxy, env("HTTP_PROXY")),
+		HTTPSProxy: cmp.Or(s.HTTPSProxy, env("HTTPS_PROXY")),
+		NoProxy:    strings.Trim(env("NO_PROXY")+","+s.NoProxy, ","),
+	}
+	return c.ProxyFunc()
+}
+
+// login returns the credentials for an entry, nil if there are none. The go
+// command sends some over https only.
+func (r *run) login(e policy.Entry, base *url.URL) *url.Userinfo {
+	if base.Scheme != "https" {
+		return nil
+	}
+	if r.cfg.Credentials != nil {
+		if user, password, ok := r.cfg.Credentials(e); ok {
+			return url.UserPassword(user, password)
+		}
+	}
+	if m, ok := netrc.Lookup(r.cfg.Netrc, base); ok && r.useNetrc {
+		return url.UserPassword(m.Login, m.Password)
+	}
+	return nil
+}

@@ -1,0 +1,268 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/modproxy"
+)
+
+// A phase is what a request waits for.
+type phase int
+
+const (
+	resolving phase = iota
+	connecting
+	tunnelling // for the answer to CONNECT, or for the handshake to begin
+	handshaking
+	answering // for the first byte of the response
+	reading   // for the rest of the body
+)
+
+// A span is the time of one phase; the zero value never began.
+type span struct {
+	start time.Time
+	over  bool
+	took  time.Duration
+	note  string // for people
+	err   error
+}
+
+// A trace follows one request over its redirects. Its hooks run on goroutines
+// of the transport, even after the request is over.
+type trace struct {
+	mu    sync.Mutex // guards the fields below
+	hops  int        // requests sent, redirects included
+	host  string     // of the latest hop
+	proxy string     // HTTP proxy of the latest hop, "" if none
+	phase phase
+
+	// The first hop's phases.
+	dns, tcp, tls, http span
+	families            []family
+	ready               time.Time // a connection was there
+}
+
+// A family is IPv4 or IPv6, and what became of connecting by it.
+type family struct {
+	name string
+	err  error
+	done bool
+}
+
+type traceKey struct{}
+
+// start returns a context whose request is followed by the trace.
+func (t *trace) start(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(context.WithValue(ctx, traceKey{}, t), &httptrace.ClientTrace{
+		DNSStart:          func(httptrace.DNSStartInfo) { t.begin(resolving, &t.dns) },
+		DNSDone:           t.dnsDone,
+		ConnectStart:      t.connectStart,
+		ConnectDone:       t.connectDone,
+		TLSHandshakeStart: func() { t.begin(handshaking, &t.tls) },
+		TLSHandshakeDone:  t.tlsDone,
+		GotConn:           func(httptrace.GotConnInfo) { t.gotConn() },
+		GotFirstResponseByte: func() {
+			t.end(reading, &t.http, "", nil)
+		},
+	})
+}
+
+// traceOf returns the trace that follows the request of ctx, or one that
+// nobody looks at.
+func traceOf(ctx context.Context) *trace {
+	if t, ok := ctx.Value(traceKey{}).(*trace); ok {
+		return t
+	}
+	return &trace{}
+}
+
+// hop notes that a request for u leaves, by the HTTP proxy if there is one.
+func (t *trace) hop(u *url.URL, proxy *url.URL) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hops++
+	t.host, t.proxy, t.phase = u.Host, "", resolving
+	if proxy != nil {
+		t.proxy = proxy.Host
+	}
+}
+
+// begin enters a phase. Only the first hop's times are kept.
+func (t *trace) begin(p phase, s *span) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.phase = p
+	if t.hops <= 1 && s.start.IsZero() {
+		s.start = time.Now()
+	}
+}
+
+// end leaves a phase for the next one.
+func (t *trace) end(next phase, s *span, note string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.phase = next
+	if t.hops <= 1 && !s.start.IsZero() && !s.over {
+		s.over, s.took, s.note, s.err = true, time.Since(s.start), note, err
+	}
+}
+
+func (t *trace) dnsDone(i httptrace.DNSDoneInfo) {
+	var addrs []string
+	for _, a := range i.Addrs {
+		addrs = append(addrs, a.String())
+	}
+	if extra := len(addrs) - 4; extra > 0 {
+		addrs = append(addrs[:4], fmt.Sprintf("%d more", extra))
+	}
+	t.end(connecting, &t.dns, strings.Join(addrs, ", "), i.Err)
+}
+
+func (t *trace) connectStart(_, addr string) {
+	t.begin(connecting, &t.tcp)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hops <= 1 {
+		t.families = append(t.families, family{name: familyOf(addr)})
+	}
+}
+
+func (t *trace) connectDone(_, addr string, err error) {
+	t.mu.Lock()
+	for i := range t.families {
+		if f := &t.families[i]; f.name == familyOf(addr) && !f.done {
+			f.done, f.err = true, err
+			break
+		}
+	}
+	t.mu.Unlock()
+	if err == nil {
+		t.end(tunnelling, &t.tcp, "", nil)
+	}
+}
+
+func familyOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().Is6() {
+		return "v6"
+	}
+	return "v4"
+}
+
+func (t *trace) tlsDone(s tls.ConnectionState, err error) {
+	note := ""
+	if err == nil {
+		note = tls.VersionName(s.Version)
+		if s.NegotiatedProtocol != "" {
+			note += ", " + s.NegotiatedProtocol
+		}
+		if len(s.PeerCertificates) > 0 {
+			note += ", issued by " + issuer(s.PeerCertificates[0])
+		}
+	}
+	t.end(answering, &t.tls, note, err)
+}
+
+func (t *trace) gotConn() {
+	t.begin(answering, &t.http)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ready = time.Now()
+}
+
+// where returns what the request waits or waited for, and at which host.
+func (t *trace) where() (p phase, host, proxy string, hops int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.phase, t.host, t.proxy, t.hops
+}
+
+// readyFor returns how long the connection has been there; the request is
+// over.
+func (t *trace) readyFor() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ready.IsZero() {
+		return 0
+	}
+	return time.Since(t.ready)
+}
+
+// checks returns the phases of the connection that the request opened. A phase
+// that never ended failed with the class and detail of the whole request.
+func (t *trace) checks(failed outcome) []decision.Check {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []decision.Check
+	for _, p := range []struct {
+		kind decision.CheckKind
+		span *span
+	}{
+		{decision.DNS, &t.dns}, {decision.TCP, &t.tcp}, {decision.TLS, &t.tls}, {decision.HTTP, &t.http},
+	} {
+		if p.span.start.IsZero() {
+			continue
+		}
+		c := decision.Check{Kind: p.kind, Took: p.span.took, Detail: p.span.note}
+		if p.kind == decision.TCP {
+			c.Detail = families(t.families)
+		}
+		if p.kind == decision.DNS && t.proxy != "" {
+			c.Detail = "of the HTTP proxy " + t.proxy + ": " + c.Detail
+		}
+		if !p.span.over || p.span.err != nil {
+			c.Class, c.Detail = failed.class, strings.TrimPrefix(c.Detail+"; "+failed.detail, "; ")
+			if !p.span.over {
+				c.Took = time.Since(p.span.start)
+			}
+			return append(list, c)
+		}
+		if p.kind == decision.HTTP {
+			c.Status = failed.status
+			if c.Status != 0 {
+				c.Detail = modproxy.StatusText(c.Status)
+			}
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// families says how the addresses of a host were reached: "v6 failed
+// (connection refused), v4 ok".
+func families(list []family) string {
+	var parts []string
+	seen := map[string]bool{}
+	for i := len(list) - 1; i >= 0; i-- { // the latest attempt of a family says it
+		f := list[i]
+		if seen[f.name] {
+			continue
+		}
+		seen[f.name] = true
+		switch {
+		case !f.done:
+			parts = append(parts, f.name+" no answer")
+		case f.err != nil:
+			parts = append(parts, fmt.Sprintf("%s failed (%s)", f.name, rootCause(f.err)))
+		default:
+			parts = append(parts, f.name+" ok")
+		}
+	}
+	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
+		parts[i], parts[j] = parts[j], parts[i]
+	}
+	return strings.Join(parts, ", ")
+}
