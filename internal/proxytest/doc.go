@@ -12,6 +12,7 @@
 //     go.sum lines from [Server.GoSum];
 //   - the synthetic modules of testdata/modules.txtar and of [Options].Modules;
 //   - every module path below example.com/case/ and *.example.com/case/, as v1.0.0;
+//   - every toolchain, as 2 MiB of noise;
 //   - a checksum database of all these, [SumDBName], with the key [GOSUMDB];
 //   - of sum.golang.org: /supported and the signed record of rsc.io/quote@v1.5.2.
 //
@@ -22,8 +23,8 @@
 // everything, p.URL+"/zip:403+list:500" one that refuses zips and breaks at
 // lists. The grammar is {"/" [KIND ":"] FAULT ["=" ARG] {"+" …}}; faults apply
 // from left to right until one has answered. [Server.SetFault] puts a fault
-// before all others at run time. A fault that does not exist is an answer 500
-// and an error of [Server.Close], which [New] makes a test failure.
+// before all others at run time. A fault that does not exist is answered by 500
+// and is an error of [Server.Close], which [New] makes a test failure.
 //
 //	ok               none; gives the proxy another base URL
 //	204 304 4xx 5xx  that status with a short text; 429 with "Retry-After: 1", 429=30 and 503=30 with 30
@@ -32,7 +33,7 @@
 //	empty            200, no body
 //	hostile          502, a body with workflow commands, escape sequences and the like
 //	endless          200, a body of 10 GiB
-//	redirect         302 to the same file without faults; redirect=307 …
+//	redirect         302 to the same file without faults; redirect=307 and the like
 //	redirect-host    the same, on another port ([Server].Other)
 //	redirect-loop    302 to itself
 //	redirect-dead    302 to a host that refuses connections

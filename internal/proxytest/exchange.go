@@ -22,8 +22,8 @@ type exchange struct {
 }
 
 // serve applies the rules in order. If none of them answers, what has become
-// of the answer is sent.
-func (x *exchange) serve(rules []rule) {
+// of the answer is sent. Its error is a case module's misspelt fault.
+func (x *exchange) serve(rules []rule) error {
 	x.answer = x.s.healthy(x.r, x.path)
 	kinds := x.kinds()
 	for i := 0; i < len(rules); i++ {
@@ -31,12 +31,17 @@ func (x *exchange) serve(rules []rule) {
 		switch {
 		case r.kind != "" && !slices.Contains(kinds, r.kind):
 		case r.fault == "as":
-			rules = slices.Insert(rules, i+1, caseRules(x.path, r.arg)...)
+			more, err := caseRules(x.path, r.arg)
+			if err != nil {
+				return err
+			}
+			rules = slices.Insert(rules, i+1, more...)
 		case faults[r.fault](x, r.arg):
-			return
+			return nil
 		}
 	}
 	x.send()
+	return nil
 }
 
 // send sends the answer with an honest length.

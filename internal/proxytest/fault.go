@@ -24,21 +24,21 @@ var kinds = []string{
 	"first", // by time
 }
 
-var statusCode = regexp.MustCompile(`^(204|304|[45][0-9][0-9])$`)
+var (
+	statusCode   = regexp.MustCompile(`^(204|304|[45][0-9][0-9])$`)
+	redirectCode = regexp.MustCompile(`^(|30[12378])$`)
+)
 
 // parseFault reads one path segment: [KIND:]FAULT[=ARG], joined by "+".
 func parseFault(segment string) (rules []rule, err error) {
 	for part := range strings.SplitSeq(segment, "+") {
-		var r rule
 		kind, fault, ok := strings.Cut(part, ":")
-		if ok {
-			r.kind = kind
-		} else {
-			fault = part
+		if !ok {
+			kind, fault = "", part
+		} else if !slices.Contains(kinds, kind) {
+			return nil, fmt.Errorf("proxytest: %q: unknown kind %q; there are %q", segment, kind, kinds)
 		}
-		if r.kind != "" && !slices.Contains(kinds, r.kind) {
-			return nil, fmt.Errorf("proxytest: %q: unknown kind %q; there are %q", segment, r.kind, kinds)
-		}
+		r := rule{kind: kind}
 		r.fault, r.arg, _ = strings.Cut(fault, "=")
 		if statusCode.MatchString(r.fault) {
 			r.fault, r.arg = "status", fault
@@ -46,12 +46,27 @@ func parseFault(segment string) (rules []rule, err error) {
 		if _, ok := faults[r.fault]; !ok {
 			return nil, fmt.Errorf("proxytest: %q: unknown fault %q; there are %q", segment, r.fault, slices.Sorted(maps.Keys(faults)))
 		}
-		if _, err := time.ParseDuration(r.arg); r.fault == "slow" && err != nil {
-			return nil, fmt.Errorf("proxytest: %q: %w", segment, err)
+		if !r.validArg() {
+			return nil, fmt.Errorf("proxytest: %q: fault %q can't have the argument %q", segment, r.fault, r.arg)
 		}
 		rules = append(rules, r)
 	}
 	return rules, nil
+}
+
+func (r rule) validArg() bool {
+	switch {
+	case r.fault == "slow":
+		_, err := time.ParseDuration(r.arg)
+		return err == nil
+	case r.fault == "as":
+		return r.arg != ""
+	case r.fault == "status":
+		return statusCode.MatchString(r.arg) || strings.HasPrefix(r.arg, "429=") || strings.HasPrefix(r.arg, "503=")
+	case strings.Contains(r.fault, "redirect"):
+		return redirectCode.MatchString(r.arg)
+	}
+	return r.arg == ""
 }
 
 // splitFaults cuts the faults off the front of a URL path. Where they end
@@ -116,7 +131,7 @@ func (x *exchange) kinds() []string {
 
 // caseRules returns the rules that a module path holds for the role: in
 // "example.com/case/a_502/b_zip_html", 502 for role a and zip:html for role b.
-func caseRules(path, role string) (rules []rule) {
+func caseRules(path, role string) (rules []rule, err error) {
 	for element := range strings.SplitSeq(path, "/") {
 		f, ok := strings.CutPrefix(element, role+"_")
 		if !ok {
@@ -124,9 +139,9 @@ func caseRules(path, role string) (rules []rule) {
 		}
 		r, err := parseFault(strings.Replace(f, "_", ":", 1))
 		if err != nil {
-			continue
+			return nil, fmt.Errorf("%w in %s", err, path)
 		}
 		rules = append(rules, r...)
 	}
-	return rules
+	return rules, nil
 }

@@ -121,10 +121,7 @@ func (x *exchange) redirect(code, host string) bool {
 }
 
 func (x *exchange) redirectTo(code, url string) bool {
-	c, err := strconv.Atoi(cmp.Or(code, "302"))
-	if err != nil {
-		c = http.StatusFound
-	}
+	c, _ := strconv.Atoi(cmp.Or(code, "302")) // checked by parseFault
 	http.Redirect(x.w, x.r, url, c)
 	return true
 }

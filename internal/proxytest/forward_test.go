@@ -1,10 +1,8 @@
 package proxytest
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 )
 
@@ -12,13 +10,11 @@ func TestForwardProxy(t *testing.T) {
 	plain, secure := New(t, Options{}), New(t, Options{TLS: PrivateCA})
 	f := NewForward(t, map[string]*Server{"plain.example.com": plain, "secure.example.com": secure})
 
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(secure.CA)
-	u, _ := url.Parse(f.URL)
-	tr := &http.Transport{Proxy: http.ProxyURL(u), TLSClientConfig: &tls.Config{RootCAs: pool}}
-	defer tr.CloseIdleConnections()
-	c := &http.Client{Transport: tr}
-
+	u, err := url.Parse(f.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := throughProxy(t, secure, u)
 	for _, tt := range []struct {
 		url    string
 		status int // 0: no answer
@@ -44,7 +40,7 @@ func TestForwardProxy(t *testing.T) {
 		got = append(got, r.Method+" "+r.Host)
 	}
 	want := []string{"GET plain.example.com", "CONNECT secure.example.com:443", "GET other.example.com", "CONNECT other.example.com:443"}
-	if len(got) != len(want) || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] || got[3] != want[3] {
+	if !slices.Equal(got, want) {
 		t.Errorf("Requests = %q; want %q", got, want)
 	}
 	if r := plain.Requests(); len(r) != 1 || r[0].Host != "plain.example.com" {

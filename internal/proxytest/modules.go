@@ -128,21 +128,26 @@ func (c *catalog) addModule(m module.Version, files memFiles) error {
 }
 
 // bigZip completes the recorded .info and .mod of [BigModule]: enough of
-// golang.org/x/text to build rsc.io/quote, and 4.8 MB of noise.
+// golang.org/x/text to build rsc.io/quote, and noise up to the real size.
 var bigZip = sync.OnceValue(func() []byte {
-	noise := make([]byte, 4_800_000)
-	rand.NewChaCha8([32]byte{}).Read(noise) // deterministic
+	return noisyZip(BigModule, 4_800_000, memFile{"language/language.go", []byte(languageStub)})
+})
+
+// noisyZip makes a zip of the file and of noise, always the same. Errors there
+// can be none: all is in memory.
+func noisyZip(module string, size int, f memFile) []byte {
+	noise := make([]byte, size)
+	rand.NewChaCha8([32]byte{}).Read(noise)
 	var out bytes.Buffer
 	w := zip.NewWriter(&out)
-	files := memFiles{{"language/language.go", []byte(languageStub)}, {"testdata/noise.bin", noise}}
-	for _, f := range files {
-		// Stored, because compressing noise takes 0.1 s and gains nothing. Errors can't be: all is in memory.
-		dst, _ := w.CreateHeader(&zip.FileHeader{Name: BigModule + "/" + f.path, Method: zip.Store})
+	for _, f := range []memFile{f, {"testdata/noise.bin", noise}} {
+		// Stored: compressing noise takes 0.1 s and gains nothing.
+		dst, _ := w.CreateHeader(&zip.FileHeader{Name: module + "/" + f.path, Method: zip.Store})
 		dst.Write(f.data)
 	}
 	w.Close()
 	return out.Bytes()
-})
+}
 
 const languageStub = `// Package language stands in for the real one: what rsc.io/sampler needs.
 package language
@@ -170,6 +175,10 @@ func (first) Match(...Tag) (Tag, int, Confidence) { return Tag{}, 0, 0 }
 // the fault "as".
 var caseModule = regexp.MustCompile(`^[a-z0-9.-]*example\.com/case/.`)
 
+// toolchain matches the files of every toolchain. They are noise: enough to
+// see that the proxy has them, not to run them.
+var toolchain = regexp.MustCompile(`^golang\.org/toolchain/@v/(v0\.0\.1-go1\.[0-9a-z.]+-[0-9a-z]+)\.(mod|zip)$`)
+
 // file returns the file at the path (as in catalog.files), or false.
 func (c *catalog) file(name string) ([]byte, bool) {
 	if data, ok := c.files[name]; ok {
@@ -187,6 +196,13 @@ func (c *catalog) file(name string) ([]byte, bool) {
 	}
 	if mod, _, ok := strings.Cut(name, "/@v/v1.0.0."); ok && caseModule.MatchString(mod) {
 		return caseFile(mod, name)
+	}
+	if m := toolchain.FindStringSubmatch(name); m != nil {
+		gomod := []byte("module golang.org/toolchain\n")
+		if m[2] == "mod" {
+			return gomod, true
+		}
+		return noisyZip("golang.org/toolchain@"+m[1], 2<<20, memFile{"go.mod", gomod}), true
 	}
 	return nil, false
 }

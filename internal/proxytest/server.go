@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -224,10 +225,11 @@ type Request struct {
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Request(nil), s.requests...)
+	return slices.Clone(s.requests)
 }
 
-// ServeHTTP implements [http.Handler].
+// ServeHTTP implements [http.Handler]: a test may put the server behind a
+// listener of its own.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.wg.Add(1)
 	defer s.wg.Done()
@@ -238,17 +240,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.requests = append(s.requests, Request{r.Method, r.Host, prefix, path, r.RequestURI, r.Header.Clone()})
 	x.first = !s.seen[prefix+" "+path]
 	s.seen[prefix+" "+path] = true
-	rules = append(s.fault[:len(s.fault):len(s.fault)], rules...)
-	if err != nil {
-		s.misuse = append(s.misuse, err)
-	}
+	rules = slices.Concat(s.fault, rules)
 	s.mu.Unlock()
 
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+	if err == nil {
+		err = x.serve(rules)
 	}
-	x.serve(rules)
+	if err != nil {
+		s.mu.Lock()
+		s.misuse = append(s.misuse, err)
+		s.mu.Unlock()
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 // healthy returns what a proxy without faults answers.

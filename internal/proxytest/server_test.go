@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -95,6 +98,8 @@ func TestFaults(t *testing.T) {
 		{"/example:404", "/example.com/hello/@v/list", 404, "", nil},
 		{"/latest:410", "/example.com/hello/@latest", 410, "", nil},
 		{"/toolchain:403", "/golang.org/toolchain/@v/v0.0.1-go1.99.0.linux-amd64.zip", 403, "", nil},
+		{"", "/golang.org/toolchain/@v/v0.0.1-go1.99.0.linux-amd64.zip", 200, "PK", nil},
+		{"/big-zip:403", "/golang.org/toolchain/@v/v0.0.1-go1.99.0.linux-amd64.zip", 403, "", nil},
 		{"/supported:502", lookup, 200, "942\n", nil},
 		{"/supported:502", "/sumdb/sum.golang.org/supported", 502, "", nil},
 		{"/sumdb:404", lookup, 404, "", nil},
@@ -222,7 +227,7 @@ func TestRequestsAreRecorded(t *testing.T) {
 }
 
 func TestMisspeltFaultIsAnError(t *testing.T) {
-	for _, fault := range []string{"/forbiden", "/zip:teapot", "/zipp:403", "/slow=fast", "/999", "/nozip:"} {
+	for _, fault := range []string{"/forbiden", "/zip:teapot", "/zipp:403", "/slow=fast", "/999", "/nozip:", "/redirect=200", "/403=1", "/html=1", "/as", "/as=a/example.com/case/a_teapot"} {
 		p, err := Start(Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -255,35 +260,64 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestCloseEndsHangingAnswers(t *testing.T) {
-	for _, tlsMode := range []TLS{"", PrivateCA} {
-		p, err := Start(Options{TLS: tlsMode})
+	for _, mode := range []TLS{"", PrivateCA} {
+		p, err := Start(Options{TLS: mode})
 		if err != nil {
 			t.Fatal(err)
 		}
-		errs := make(chan error)
+		c := client(t, p)
+		var clients sync.WaitGroup
 		faults := []string{"/silent", "/stall", "/slow=1h", "/endless"}
 		for _, fault := range faults {
-			go func() {
-				c := client(t, p)
+			clients.Go(func() {
 				resp, err := c.Get(p.URL + fault + quoteZip)
-				if err == nil && fault != "/endless" {
-					_, err = io.Copy(io.Discard, resp.Body)
+				if err != nil {
+					return
 				}
-				errs <- err
-			}()
+				if fault != "/endless" { // its client does not even read
+					io.Copy(io.Discard, resp.Body)
+				}
+			})
 		}
 		for len(p.Requests()) < len(faults) {
-			time.Sleep(time.Millisecond)
+			runtime.Gosched()
 		}
 		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
-		for range faults {
-			<-errs
-		}
-		if _, err := client(t, p).Get(p.URL); !errors.Is(err, syscall.ECONNREFUSED) {
+		clients.Wait()
+		if _, err := c.Get(p.URL); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("after Close: %v; want connection refused", err)
 		}
+	}
+}
+
+func TestCloseLeavesNoGoroutines(t *testing.T) {
+	if _, err := authority(); err != nil { // whatever lives as long as the process
+		t.Fatal(err)
+	}
+	before := runtime.NumGoroutine()
+	p, err := Start(Options{TLS: PrivateCA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := StartForward("", map[string]*Server{"p.example.com": p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, _ := url.Parse(f.URL)
+	for base, c := range map[string]*http.Client{p.URL: client(t, p), "https://p.example.com": throughProxy(t, p, proxy)} {
+		for _, fault := range []string{"", "/cut", "/reset", "/close", "/redirect-host"} {
+			resp, err := c.Get(base + fault + quoteZip)
+			if err == nil {
+				resp.Body.Close()
+			}
+		}
+	}
+	f.Close()
+	p.Close()
+	for runtime.NumGoroutine() > before { // a leak shows as a test that does not end
+		runtime.Gosched()
 	}
 }
 

@@ -5,14 +5,21 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"net/url"
 	"testing"
 )
 
 // client returns a client that trusts the server's CA.
-func client(t *testing.T, p *Server) *http.Client {
+func client(t *testing.T, p *Server) *http.Client { return throughProxy(t, p, nil) }
+
+// throughProxy returns the same client behind an HTTP proxy.
+func throughProxy(t *testing.T, p *Server, proxy *url.URL) *http.Client {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(p.CA)
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	tr := &http.Transport{
+		Proxy:           http.ProxyURL(proxy),
+		TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true,
+	}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
 }
