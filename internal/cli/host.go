@@ -1,0 +1,58 @@
+// Package cli is the program as a function of a [Host]: options, wiring and
+// exit codes, one file for each subcommand. Rules live in the packages below
+// it; nothing else prints errors or picks an exit code.
+package cli
+
+import (
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"context"
+
+	"golang.org/x/term"
+)
+
+// Exit codes are part of the interface: CI templates branch on them.
+const (
+	ExitOK     = 0 // done; choosing a fallback chain still counts as done
+	ExitNo     = 1 // ran, and the answer is no: nothing usable
+	ExitUsage  = 2 // options or policy file: fix the input and run again
+	ExitFailed = 3 // could not run: disk, permissions, interrupted, a bug
+)
+
+// A Host is everything the program touches outside itself, but for files,
+// which are named by arguments, and the network.
+type Host struct {
+	Args           []string            // without the program name
+	Getenv         func(string) string // of the process
+	Dir            string              // the working directory, absolute
+	Home           string              // the user's home directory, "" if there is none
+	TempDir        string              // for files that later steps read, if the CI names no place
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Width is the width of the terminal that Stderr is, in columns; 0 if it
+	// is none.
+	Width int
+}
+
+// FromOS returns the host that this process runs on.
+func FromOS() Host {
+	h := Host{
+		Args: os.Args[1:], Getenv: os.Getenv, TempDir: os.TempDir(),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}
+	h.Dir, _ = os.Getwd()
+	h.Home, _ = os.UserHomeDir()
+	if fd := int(os.Stderr.Fd()); term.IsTerminal(fd) {
+		h.Width, _, _ = term.GetSize(fd)
+	}
+	return h
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. A
+// second one kills the process, as without us.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}

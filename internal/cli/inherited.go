@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/goenv"
+)
+
+// inherited returns the settings that are in force, as the go command finds
+// them: the environment, then the user's file of "go env -w". GOROOT/go.env
+// holds Go's own defaults, which we know.
+func inherited(h Host) (decision.Inherited, string) {
+	file := userEnv(h)
+	lookup := func(name string) string {
+		if v := h.Getenv(name); v != "" {
+			return v
+		}
+		return file[name]
+	}
+	raw := lookup("GOPROXY")
+	in := decision.Inherited{
+		GOPROXY:   redactChain(raw),
+		GOPRIVATE: lookup("GOPRIVATE"), GONOPROXY: lookup("GONOPROXY"), GONOSUMDB: lookup("GONOSUMDB"),
+		GOSUMDB: lookup("GOSUMDB"), GOVCS: h.Getenv("GOVCS"),
+		NoProxy: h.Getenv("NO_PROXY"),
+	}
+	if in.NoProxy == "" {
+		in.NoProxy = h.Getenv("no_proxy")
+	}
+	return in, raw
+}
+
+// redactChain removes credentials from a GOPROXY list.
+func redactChain(list string) string {
+	c, err := goenv.ParseChain(list)
+	if err != nil {
+		return goenv.Redact(list)
+	}
+	for i, e := range c {
+		if e.Proxy() {
+			c[i].Value = goenv.Redact(e.Value)
+		}
+	}
+	return c.String()
+}
+
+// userEnv reads the file that "go env -w" writes. A file that cannot be read
+// is no settings, as for the go command.
+func userEnv(h Host) map[string]string {
+	path := h.Getenv("GOENV")
+	switch {
+	case path == "off":
+		return nil
+	case path == "":
+		dir := configDir(h)
+		if dir == "" {
+			return nil
+		}
+		path = filepath.Join(dir, "go", "env")
+	}
+	data, err := readFile(path, 1<<20)
+	if err != nil {
+		return nil
+	}
+	values := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
+			values[name] = value
+		}
+	}
+	return values
+}
+
+// configDir is os.UserConfigDir for a Host.
+func configDir(h Host) string {
+	switch runtime.GOOS {
+	case "windows":
+		return h.Getenv("AppData")
+	case "darwin":
+		if h.Home != "" {
+			return filepath.Join(h.Home, "Library", "Application Support")
+		}
+		return ""
+	}
+	if dir := h.Getenv("XDG_CONFIG_HOME"); dir != "" {
+		return dir
+	}
+	if h.Home != "" {
+		return filepath.Join(h.Home, ".config")
+	}
+	return ""
+}

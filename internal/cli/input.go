@@ -1,0 +1,268 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/netrc"
+	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/probe"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// input gathers everything but evidence: the policy, the environment's name
+// and settings, credentials and certificates.
+func (s *setup) input(ctx context.Context) (*decision.Input, error) {
+	in := &decision.Input{Container: s.job.Container, AllowDowngrade: s.allowDowngrade}
+	var goproxy string
+	in.Inherited, goproxy = inherited(s.Host)
+	p, err := loadPolicy(ctx, s.call, s.job)
+	if err != nil {
+		return nil, err
+	}
+	s.findings = append(s.findings, p.findings...)
+	chain := s.text("chain")
+	if p.builtIn && chain == "" && goproxy != "" && !s.override {
+		in.Keep = true
+		if s.creds, chain, err = splitChain(goproxy); err != nil {
+			return nil, usagef("mend GOPROXY, or give --override", "%w", err)
+		}
+	}
+	if in.Settings, err = s.settings(ctx, p.Policy, chain, in.Keep); err != nil {
+		return nil, err
+	}
+	if err := s.trust(p, &in.Settings); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// settings picks the environment and fills in its settings.
+func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string, keep bool) (policy.Settings, error) {
+	var err error
+	if chain != "" {
+		if p, err = policy.FromChain(chain, p); err != nil {
+			return policy.Settings{}, &usageError{err: err}
+		}
+	}
+	if private := s.text("private"); private != "" {
+		if p, err = p.WithPrivate(private); err != nil {
+			return policy.Settings{}, &usageError{err: err}
+		}
+	}
+	choice, err := s.choose(ctx, p)
+	if err != nil {
+		return policy.Settings{}, &usageError{err: err}
+	}
+	if choice.Notice != "" {
+		s.findings = append(s.findings, report.Finding{
+			ID: "environment-unknown", Severity: report.Notice, Title: "Environment not in the policy",
+			Message: choice.Notice, Fix: "add it to the policy's environments, or name another one", Place: report.Place{File: p.Name()},
+		})
+	}
+	set, err := p.Settings(choice, s.Getenv)
+	if err != nil {
+		return policy.Settings{}, &usageError{err: err}
+	}
+	if s.onFallback != "" {
+		set.OnFallback = policy.OnFallback(s.onFallback)
+	}
+	if s.strategy != "" {
+		set.Strategy = policy.Strategy(s.strategy)
+	}
+	return set, nil
+}
+
+// choose finds the environment's name. The forge's API is asked only if
+// neither the caller nor a variable names one, and the policy has a choice.
+func (s *setup) choose(ctx context.Context, p *policy.Policy) (policy.Choice, error) {
+	f := policy.Facts{Branch: s.job.Branch, Tag: s.job.Tag, Target: s.job.Target, PullRequest: s.job.PullRequest}
+	if name := s.text("environment"); name != "" {
+		f.Given = []policy.Named{{Name: name, Source: s.from("environment")}}
+	}
+	for _, e := range s.job.Environments {
+		f.FromCI = append(f.FromCI, policy.Named(e))
+	}
+	if len(f.Given) == 0 && len(f.FromCI) == 0 && p.HasEnvironments() {
+		ctx, cancel := context.WithDeadline(ctx, s.deadline)
+		defer cancel()
+		e, findings := s.job.EnvironmentFromAPI(ctx)
+		s.findings = append(s.findings, findings...)
+		if e.Name != "" {
+			f.FromCI = append(f.FromCI, policy.Named(e))
+		}
+	}
+	return p.Choose(f)
+}
+
+// trust fills in what the policy only refers to: secrets and certificates.
+func (s *setup) trust(p *loaded, set *policy.Settings) error {
+	creds, findings, err := expand(s.call, s.job, set)
+	if err != nil {
+		return err
+	}
+	s.findings = append(s.findings, findings...)
+	for name, l := range s.creds { // of a GOPROXY that is kept
+		if f, err := s.job.Mask(l.user, l.password); err != nil {
+			return err
+		} else {
+			s.findings = append(s.findings, f...)
+		}
+		creds[name] = l
+	}
+	s.creds = creds
+	s.cas, err = readCAs(set, p.read)
+	return err
+}
+
+// splitChain takes the credentials out of a GOPROXY list that somebody set.
+func splitChain(list string) (credentials, string, error) {
+	c, err := goenv.ParseChain(list)
+	if err != nil {
+		return nil, "", err
+	}
+	creds := credentials{}
+	for i, e := range c {
+		u, err := url.Parse(e.Value)
+		if !e.Proxy() || err != nil || u.User == nil {
+			continue
+		}
+		password, _ := u.User.Password()
+		user := u.User.Username()
+		u.User = nil
+		c[i].Value = u.String()
+		creds[c[i].Value] = login{user, password}
+	}
+	return creds, c.String(), nil
+}
+
+// probe asks the proxies and decides.
+func (s *setup) probe(ctx context.Context, in *decision.Input) decision.Decision {
+	set := &in.Settings
+	cfg := probe.Config{
+		Settings: set, Budget: time.Until(s.deadline), Container: in.Container, Getenv: s.Getenv,
+		Settled: func(seen []decision.Evidence, elapsed time.Duration) (bool, time.Duration) {
+			return decision.Settled(set, in.Container, seen, elapsed)
+		},
+		Credentials: func(e policy.Entry) (string, string, bool) {
+			l, ok := s.creds[e.Name]
+			return l.user, l.password, ok
+		},
+		RootCAs: s.rootCAs,
+		Netrc:   netrc.Parse(s.netrcText()),
+	}
+	cfg.GoSum = s.goSum()
+	if db, err := goenv.ParseSumDB(in.Inherited.GOSUMDB); err == nil && !db.Off {
+		cfg.SumDB = db
+	}
+	live := newLive(s.Host, set)
+	cfg.Progress = live.show
+	result := probe.Run(ctx, cfg)
+	live.done()
+	in.Evidence, in.Databases = result.Evidence, result.Databases
+	return decision.Decide(*in)
+}
+
+// rootCAs returns the system's authorities and the entry's own; nil is the
+// system's alone.
+func (s *setup) rootCAs(e policy.Entry) (*x509.CertPool, error) {
+	pem := s.cas[e.CA]
+	if pem == nil {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // no system store: the entry's CA alone
+	}
+	pool.AppendCertsFromPEM(pem)
+	return pool, nil
+}
+
+// goSum reads the build's go.sum. Without one the built-in canaries do.
+func (s *setup) goSum() *checksum.GoSum {
+	name := s.text("go-sum")
+	file := name
+	if file == "" {
+		file = "go.sum"
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(s.Dir, file)
+	}
+	data, err := readFile(file, 64<<20)
+	var sums *checksum.GoSum
+	if err == nil {
+		sums, err = checksum.ParseGoSum(relative(s.job.Workspace, file), data)
+	}
+	if err != nil && (name != "" || !errors.Is(err, fs.ErrNotExist)) {
+		s.findings = append(s.findings, report.Finding{
+			ID: "go-sum-unreadable", Severity: report.Warning, Title: "go.sum not used",
+			Message: err.Error(), Fix: "proxies are checked with the built-in canaries only",
+		})
+	}
+	return sums
+}
+
+// netrcText returns the netrc in force, "" if there is none.
+func (s *setup) netrcText() string {
+	file := s.Getenv("NETRC")
+	if file == "" && s.Home != "" {
+		file = filepath.Join(s.Home, ".netrc")
+		if _, err := os.Stat(file); err != nil {
+			file = filepath.Join(s.Home, "_netrc") // Windows
+		}
+	}
+	data, err := readFile(file, 1<<20)
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+// place leaves credentials and certificates of the chosen entries where the
+// steps that follow find them, and adds the settings that name them.
+func (s *setup) place(in *decision.Input, r *report.Report) error {
+	var machines []netrc.Machine
+	var bundles [][]byte
+	for i, e := range in.Settings.Chain {
+		if r.Proxies[i].Use == "left out" || e.Keyword() {
+			continue
+		}
+		if l, ok := s.creds[e.Name]; ok {
+			u, err := url.Parse(e.URL)
+			if err != nil {
+				return err
+			}
+			machines = append(machines, netrc.Machine{Name: u.Host, Login: l.user, Password: l.password})
+		}
+		if pem := s.cas[e.CA]; pem != nil && !slices.ContainsFunc(bundles, func(b []byte) bool { return bytes.Equal(b, pem) }) {
+			bundles = append(bundles, pem)
+		}
+	}
+	if machines != nil {
+		v, err := s.job.PlaceNetrc(s.netrcText(), machines...)
+		if err != nil {
+			return fmt.Errorf("credentials: %w", err)
+		}
+		r.Settings = append(r.Settings, v)
+	}
+	if bundles != nil {
+		v, err := s.job.PlaceCAs(bundles...)
+		if err != nil {
+			return errors.Join(fmt.Errorf("certificates: %w", err), s.job.Discard())
+		}
+		r.Settings = append(r.Settings, v)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	pathpkg "path"
+	"path/filepath"
+	"strings"
+
+	"github.com/org/goproxy-setup/internal/ci"
+	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// maxPolicy bounds the policy file, in bytes.
+const maxPolicy = 512 << 10
+
+// A loaded policy and how it was found.
+type loaded struct {
+	*policy.Policy
+	// read returns a file that the policy names, relative to its own place and
+	// as trustworthy as the policy itself.
+	read     func(path string) ([]byte, error)
+	builtIn  bool // no file was found, and none was named
+	findings []report.Finding
+}
+
+// loadPolicy finds the policy: given inline, the file that --policy names, the
+// file at the root of the repository, or the built-in one. In a pull or merge
+// request it is the base commit's; the head's is checked, and not obeyed.
+func loadPolicy(ctx context.Context, c *call, job *ci.Job) (*loaded, error) {
+	if text := c.text("policy-inline"); text != "" {
+		return parsed(c.from("policy-inline"), []byte(text), beside(c.Dir))
+	}
+	file := c.text("policy")
+	path := file
+	if file == "" {
+		path = filepath.Join(job.Workspace, policy.FileName)
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(c.Dir, path)
+	}
+	name := relative(job.Workspace, path)
+	head, err := readFile(path, maxPolicy)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	inTree := filepath.IsLocal(filepath.FromSlash(name))
+	if job.PullRequest && inTree {
+		return baseOrHead(ctx, c, job, name, path, head, missing)
+	}
+	switch {
+	case !missing:
+		return parsed(name, head, beside(filepath.Dir(path)))
+	case file != "":
+		return nil, usagef("check the path; a step that runs before checkout sees no files of the repository", "%s: policy file %s does not exist", c.from("policy"), name)
+	}
+	return builtIn(), nil
+}
+
+// builtIn returns the policy for a repository without one.
+func builtIn() *loaded {
+	return &loaded{Policy: policy.BuiltIn(), builtIn: true, findings: []report.Finding{{
+		ID: "no-policy", Severity: report.Notice, Title: "No policy file",
+		Message: "no policy file found (" + policy.FileName + " at the root of the repository); does this step run before checkout?",
+		Fix:     "add " + policy.FileName + ", or name a file with --policy",
+	}}}
+}
+
+// parsed parses a policy. Its mistakes are the caller's to mend.
+func parsed(name string, data []byte, read func(string) ([]byte, error)) (*loaded, error) {
+	p, err := policy.Parse(name, data)
+	if err != nil {
+		return nil, &usageError{err, "docs/policy.md describes every key; \"goproxy-setup policy check\" reads the file alone"}
+	}
+	return &loaded{Policy: p, read: read, findings: p.Findings()}, nil
+}
+
+// baseOrHead returns the policy of the commit that a pull request is based on.
+// If that can't be read, the head's is used without whatever needs trust.
+func baseOrHead(ctx context.Context, c *call, job *ci.Job, name, path string, head []byte, missing bool) (*loaded, error) {
+	base, err := job.BasePolicy(ctx, name)
+	switch {
+	case err == nil:
+		l, err := parsed(name, base, func(file string) ([]byte, error) {
+			return job.BasePolicy(ctx, pathpkg.Join(pathpkg.Dir(name), file))
+		})
+		if err != nil {
+			return nil, fmt.Errorf("the policy of the base commit: %w", err)
+		}
+		if string(head) != string(base) {
+			l.findings = append(l.findings, headFindings(name, head, missing)...)
+		}
+		return l, nil
+	case errors.Is(err, fs.ErrNotExist):
+		if c.text("policy") != "" && missing {
+			return nil, usagef("", "%s: policy file %s does not exist", c.from("policy"), name)
+		}
+		l := builtIn()
+		if !missing {
+			l.findings = headFindings(name, head, false)
+		}
+		return l, nil
+	case missing && c.text("policy") != "":
+		return nil, usagef("", "%s: policy file %s does not exist", c.from("policy"), name)
+	case missing:
+		return builtIn(), nil
+	}
+	l, perr := parsed(name, head, beside(filepath.Dir(path)))
+	if perr != nil {
+		return nil, perr
+	}
+	safe, ignored := l.WithoutTrust()
+	l.Policy = safe
+	l.findings = append(l.findings, report.Finding{
+		ID: "policy-base-unreadable", Severity: report.Notice, Title: "Policy of the base commit not readable",
+		Message: "the policy of the base commit could not be read (" + err.Error() + "); this change's own policy applies, without credentials, forward proxies and downgrades",
+		Fix:     "give the job \"contents: read\" or a clone that holds the base commit", Place: report.Place{File: name},
+	})
+	l.findings = append(l.findings, ignored...)
+	return l, nil
+}
+
+// headFindings checks the policy that a pull request proposes. It applies once
+// it is merged; until then its mistakes are worth an annotation.
+func headFindings(name string, head []byte, missing bool) []report.Finding {
+	changed := report.Finding{
+		ID: "policy-changed", Severity: report.Notice, Title: "Policy changed by this request",
+		Message: "this change edits the policy; the policy of the base commit applies here",
+		Fix:     "the new policy counts once it is merged", Place: report.Place{File: name, Line: 1},
+	}
+	if missing {
+		changed.Message = "this change removes the policy; the policy of the base commit applies here"
+		return []report.Finding{changed}
+	}
+	list := []report.Finding{changed}
+	p, err := policy.Parse(name, head)
+	if errs, ok := errors.AsType[policy.Errors](err); ok {
+		return append(list, errs.Findings()...)
+	}
+	if err == nil {
+		list = append(list, p.Findings()...)
+	}
+	return list
+}
+
+// beside returns a reader of files relative to dir.
+func beside(dir string) func(path string) ([]byte, error) {
+	return func(path string) ([]byte, error) {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		return readFile(path, 1<<20)
+	}
+}
+
+// readFile reads a file of at most limit bytes.
+func readFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+	}
+	return os.ReadFile(path)
+}
+
+// relative returns path as a person in the workspace writes it, with slashes.
+func relative(workspace, path string) string {
+	if rel, err := filepath.Rel(workspace, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return filepath.ToSlash(rel)
+	}
+	return filepath.ToSlash(path)
+}
