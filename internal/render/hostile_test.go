@@ -1,6 +1,7 @@
 package render
 
 import (
+	"math/rand/v2"
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/report"
@@ -20,6 +21,27 @@ var attacks = []string{
 	"[link](https://evil.example.com)", "![img](https://evil.example.com/x.png)", "https://evil.example.com/a_b", "(www.evil.example.com)", "@everyone", "a@b.example.com",
 	"org/repo#1 and #2", "# heading", "- item", "1. item", "12) item", "---", "===", "+ item", "> quote", "* item", "_em_ **strong** ~~gone~~ $math$", "&lt;b&gt; &#64;x", "[x]: https://evil.example.com", "[^1]", ":tada:",
 	"]]>", "<?xml?>", "&amp;", "\ufffe", "\xff\xfe", "\xed\xa0\x80", "]( )", "%0A::error::x", "%25", "a:b,c=d", "\u2a74", "\U000e0041", strings.Repeat("长", 40),
+}
+
+// pieces are what the attacks are made of.
+var pieces = []string{
+	"::", ":", "##", "#", "[", "]", "(", ")", " ", "\n", "\r", "\x1b", "error", "vso", "|", `\`, "`", "``", "*", "_", "<", ">", "&", "lt;", "@", "://", "www.", "https", "a", "B",
+	"'", "’", `"`, "$", "\u200b", "%", "%0A", ",", "=", "1", ".", "-", "+", "!", "~", "é", "中", "🙂", "\u0301", "\xff", "\x00",
+}
+
+// seeds are the attacks and as many random combinations of their pieces, the
+// same in each run, as are tried in well under a second.
+func seeds() []string {
+	list := attacks
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1500 {
+		var s strings.Builder
+		for range 1 + random.IntN(10) {
+			s.WriteString(pieces[random.IntN(len(pieces))])
+		}
+		list = append(list, s.String())
+	}
+	return list
 }
 
 // hostileReport has an attack wherever a report holds text from outside. Its

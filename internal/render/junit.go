@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/xml"
 	"fmt"
+	"strings"
 
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -67,7 +68,9 @@ func junit(r *report.Report, _ Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]byte(xml.Header), append(b, '\n')...), nil
+	// "##[" is a command in a log, and the same text with a reference is not.
+	text := strings.ReplaceAll(string(b), "##", "#&#35;")
+	return []byte(xml.Header + text + "\n"), nil
 }
 
 // junitDetail says what was found and what to do, a line for each check.

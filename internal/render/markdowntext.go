@@ -5,14 +5,15 @@ import "strings"
 // MarkdownText returns s as inline GitHub-flavoured Markdown that shows s and
 // does nothing else: no markup, no HTML, no link, no mention, no reference.
 // Words that a renderer would turn into links (addresses, "www.", "@name",
-// "#1") become code, where they are inert and can still be copied.
+// "#1") become code, where they are inert and can still be copied. It may begin
+// a paragraph, a list's item or a cell (see [MarkdownCell]).
 func MarkdownText(s string) string {
-	words := strings.Split(LogLine(s), " ")
+	words := strings.Split(strings.TrimSpace(LogLine(s)), " ")
 	for i, w := range words {
 		words[i] = markdownWord(w)
 	}
 	text := strings.Join(words, " ")
-	// What would begin a list, a rule or a heading's underline.
+	// What would begin a list, a rule or the underline of a heading.
 	if strings.IndexAny(text, "-+=0123456789") == 0 {
 		digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
 		if digits < len(text) && strings.IndexByte("-+=.)", text[digits]) >= 0 {
@@ -34,7 +35,7 @@ func markdownWord(w string) string {
 		core = w
 	}
 	before, after, _ := strings.Cut(w, core)
-	return markdownEscapes.Replace(before) + MarkdownCode(core) + markdownEscapes.Replace(after)
+	return markdownEscapes.Replace(before) + codeSpan(core) + markdownEscapes.Replace(after)
 }
 
 // markdownEscapes writes as entities what HTML and tables read, since they are
@@ -46,19 +47,22 @@ var markdownEscapes = strings.NewReplacer(
 
 // MarkdownCode returns s as a code span, "" for a blank s. In a table it needs
 // [MarkdownCell] around it.
-func MarkdownCode(s string) string {
-	s = strings.TrimSpace(LogLine(s))
-	if s == "" {
+func MarkdownCode(s string) string { return codeSpan(LogLine(s)) }
+
+// codeSpan is [MarkdownCode] for one line that is already safe in a log.
+func codeSpan(line string) string {
+	line = strings.TrimSpace(line)
+	if line == "" {
 		return ""
 	}
 	fence := "`"
-	for strings.Contains(s, fence) {
+	for strings.Contains(line, fence) {
 		fence += "`"
 	}
-	if s[0] == '`' || s[len(s)-1] == '`' {
-		s = " " + s + " "
+	if line[0] == '`' || line[len(line)-1] == '`' {
+		line = " " + line + " "
 	}
-	return fence + s + fence
+	return fence + line + fence
 }
 
 // MarkdownCell returns a piece of inline Markdown for use as a table's cell: a

@@ -8,8 +8,10 @@ import (
 	"github.com/org/goproxy-setup/internal/report"
 )
 
-// The part of SARIF 2.1.0 that we write. GitHub shows a result only if it has
-// a rule, a location and a level.
+const sarifSchema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+// The part of SARIF 2.1.0 that we write: what GitHub's code scanning lists as
+// required, and a place for each result.
 type (
 	sarifText struct {
 		Text string `json:"text"`
@@ -17,6 +19,8 @@ type (
 	sarifRule struct {
 		ID    string    `json:"id"`
 		Short sarifText `json:"shortDescription"`
+		Full  sarifText `json:"fullDescription"`
+		Help  sarifText `json:"help"`
 	}
 	sarifDriver struct {
 		Name    string      `json:"name"`
@@ -53,6 +57,7 @@ type (
 		Results    []sarifResult          `json:"results"`
 	}
 	sarifLog struct {
+		Schema  string     `json:"$schema"`
 		Version string     `json:"version"`
 		Runs    []sarifRun `json:"runs"`
 	}
@@ -68,7 +73,8 @@ func sarif(r *report.Report, _ Options) ([]byte, error) {
 	for _, m := range marks(r) {
 		if _, known := index[m.ID]; !known {
 			index[m.ID] = len(driver.Rules)
-			driver.Rules = append(driver.Rules, sarifRule{m.ID, sarifText{strings.ReplaceAll(m.ID, "-", " ")}})
+			name := sarifText{strings.ReplaceAll(m.ID, "-", " ")}
+			driver.Rules = append(driver.Rules, sarifRule{m.ID, name, name, sarifText{cmp.Or(visible(m.Fix), "see the job summary")}})
 		}
 		results = append(results, sarifResult{
 			RuleID: m.ID, RuleIndex: index[m.ID], Level: cmp.Or(level[m.Severity], "warning"),
@@ -80,7 +86,7 @@ func sarif(r *report.Report, _ Options) ([]byte, error) {
 			Fingerprints: map[string]string{"goproxySetup/v1": m.fingerprint},
 		})
 	}
-	return indentedJSON(sarifLog{"2.1.0", []sarifRun{{
+	return indentedJSON(sarifLog{sarifSchema, "2.1.0", []sarifRun{{
 		map[string]sarifDriver{"driver": driver}, map[string]string{"id": "goproxy-setup/"}, "unicodeCodePoints", results,
 	}}})
 }

@@ -186,14 +186,14 @@ func (p *page) reasons(r *report.Report) {
 
 // checks shows each graded request, which a table of proxies has no room for.
 func (p *page) checks(r *report.Report) {
-	var rows []string
+	type row struct {
+		proxy string
+		check report.Check
+	}
+	var rows []row
 	for _, x := range r.Proxies {
 		for _, c := range x.Checks {
-			icon := "✅"
-			if !c.OK {
-				icon = "❌"
-			}
-			rows = append(rows, tableRow(code(x.Name), short(c.Name), icon, took(max(c.TookMS, 1)), short(c.Detail)))
+			rows = append(rows, row{x.Name, c})
 		}
 	}
 	if len(rows) == 0 {
@@ -201,7 +201,13 @@ func (p *page) checks(r *report.Report) {
 	}
 	p.details(fmt.Sprintf("Checks (%d)", len(rows)))
 	p.WriteString("| Proxy | Check | | Time | Detail |\n| --- | --- | :-: | --: | --- |\n")
-	p.rows(len(rows), summaryDetails, "checks", func(i int) string { return rows[i] })
+	p.rows(len(rows), summaryDetails, "checks", func(i int) string {
+		c, icon := rows[i].check, "❌"
+		if c.OK {
+			icon = "✅"
+		}
+		return tableRow(code(rows[i].proxy), short(c.Name), icon, took(max(c.TookMS, 1)), short(c.Detail))
+	})
 	p.endDetails()
 }
 

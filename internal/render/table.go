@@ -11,7 +11,7 @@ import (
 // for a phrase, otherwise it goes below them.
 const (
 	defaultWidth = 80
-	leastWidth   = 40
+	leastWidth   = 60
 	leastCause   = 40
 )
 
@@ -98,7 +98,7 @@ func (w *screen) proxies(r *report.Report) {
 	rows := make([][4]string, len(r.Proxies))
 	var size [4]int
 	for i, p := range r.Proxies {
-		rows[i] = [4]string{fit(LogLine(p.Name), max(24, w.width/3)), LogLine(p.Use), LogLine(string(p.State)), took(p.TookMS)}
+		rows[i] = [4]string{fit(LogLine(p.Name), w.width/3), fit(LogLine(p.Use), 12), fit(LogLine(string(p.State)), 12), took(p.TookMS)}
 		for c, s := range rows[i] {
 			size[c] = max(size[c], columns(s))
 		}
@@ -129,11 +129,11 @@ func (w *screen) row(state report.State, cells [4]string, size [4]int, indent in
 		if size[c] == 0 {
 			continue
 		}
-		s = pad(s, size[c], c == 3)
+		padded := pad(s, size[c], c == 3)
 		if c == 2 {
-			s = w.colour(stateMarks[state].colour, s)
+			padded = w.colour(stateMarks[state].colour, s) + padded[len(s):]
 		}
-		line += s + "  "
+		line += padded + "  "
 		used += size[c] + 2
 	}
 	if used == indent && len(cause) > 0 {
@@ -155,7 +155,7 @@ func (w *screen) finding(f report.Finding) {
 	if place := f.Place.String(); place != "" {
 		title = place + ": " + title
 	}
-	for i, line := range wrap(severity+": "+LogLine(title), w.width) {
+	for i, line := range wrap(severity+": "+LogLine(title), w.width-2) {
 		if rest, ok := strings.CutPrefix(line, severity); ok && i == 0 {
 			code := map[report.Severity]string{report.Error: red, report.Warning: yellow}[f.Severity]
 			w.WriteString(w.colour(code, severity) + rest + "\n")
