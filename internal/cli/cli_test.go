@@ -106,9 +106,9 @@ func TestActionIsTheCommandLine(t *testing.T) {
 		t.Errorf("action.yml has the inputs\n%q; setup has the options\n%q", got, options)
 	}
 	// The binary form has more inputs (where the binary comes from), and needs
-	// no translation of the temporary directory.
+	// no translation of the temporary directory or the job's container.
 	for _, name := range options {
-		if _, ok := binary.Inputs[name]; !ok && name != "runner-temp" {
+		if _, ok := binary.Inputs[name]; !ok && name != "runner-temp" && name != "job-container" {
 			t.Errorf("the binary action has no input %q", name)
 		}
 	}
