@@ -5,8 +5,6 @@
 // variables don't tell, mask secrets, place files for the steps that follow
 // and publish a report by the system's own means. What the bytes look like is
 // package render's business, what they say is the report's.
-//
-// Source: facts about each system stand beside the code that relies on them.
 package ci
 
 import (

@@ -49,7 +49,6 @@ var systemCerts = []string{"/etc/ssl/certs", "/etc/pki/tls/certs"}
 // returns the setting that adds them to those of the system. Elsewhere than on
 // Linux the go command has no such setting, and an error says so.
 func (j *Job) PlaceCAs(bundles ...[]byte) (report.Setting, error) {
-	inherited := j.host.Getenv("SSL_CERT_DIR")
 	if runtime.GOOS != "linux" {
 		return report.Setting{}, fmt.Errorf("the go command takes certificates only from the system on %s: add the proxy's CA there", runtime.GOOS)
 	}
@@ -66,15 +65,15 @@ func (j *Job) PlaceCAs(bundles ...[]byte) (report.Setting, error) {
 			return report.Setting{}, errors.New("a CA bundle has no certificate in PEM form")
 		}
 	}
+	if strings.Contains(j.Temp.Next, ":") {
+		return report.Setting{}, fmt.Errorf("the job's temporary directory %q has a colon in its name, which SSL_CERT_DIR can't hold", j.Temp.Next)
+	}
 	next, err := j.place("goproxy-setup.pem", "certificates", 0o755, 0o644, certificates)
 	if err != nil {
 		return report.Setting{}, fmt.Errorf("placing certificates for the steps that follow: %w", err)
 	}
-	if strings.Contains(next, ":") {
-		return report.Setting{}, fmt.Errorf("the job's temporary directory %q has a colon in its name, which SSL_CERT_DIR can't hold", next)
-	}
 	dirs := systemCerts
-	if inherited != "" {
+	if inherited := j.host.Getenv("SSL_CERT_DIR"); inherited != "" {
 		dirs = strings.Split(inherited, ":")
 	}
 	return report.Setting{
@@ -106,10 +105,11 @@ func (j *Job) place(name, what string, dirMode, mode os.FileMode, data []byte) (
 	if err := root.WriteFile(file, data, mode); err != nil {
 		return "", err
 	}
-	for _, n := range []string{file, dir} {
-		if err := j.handOver(root, n); err != nil {
-			return "", err
-		}
+	// Exactly these modes, whatever the umask; and the directory last, as
+	// nothing in it may be changed any more then.
+	err = errors.Join(root.Chmod(file, mode), root.Chmod(dir, dirMode), j.handOver(root, file), j.handOver(root, dir))
+	if err != nil {
+		return "", err
 	}
 	return filepath.Join(j.Temp.Next, dir), nil
 }

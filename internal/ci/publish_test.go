@@ -356,3 +356,41 @@ func TestOutranked(t *testing.T) {
 		})
 	}
 }
+
+// FuzzPublishLog puts one text in every place that people read. Nothing in the
+// log may be a command but the one annotation.
+func FuzzPublishLog(f *testing.F) {
+	for _, text := range []string{"", "plain", "\n::error::x", "##[error]x", "x##vso[task.x]", "\r::error::x", "\u2028::x", "::", "a::b", " \t::warning::x",
+		"\x1b[0Ksection_start:1:x\r", "100%0A::x", "file=x,line=1::y", "\u200b::x", "\xff", "#", "##", ":"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for system, want := range map[System]int{GitHub: 1, GitLab: 0, Jenkins: 0} {
+			r := newRunner(t, system)
+			rep := fallback()
+			rep.Summary, rep.Environment, rep.EnvironmentSource, rep.Version = text, text, text, text
+			p, bad := &rep.Proxies[0], &rep.Findings[0]
+			p.Name, p.URL, p.Use, p.Class, p.Cause, p.Next = text, text, text, text, text, text
+			bad.ID, bad.Title, bad.Message, bad.Fix, bad.Place.File = text, text, text, text, text
+			rep.Findings[1] = *bad
+			if err := r.Publish(t.Context(), rep, PublishOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			commands := 0
+			for line := range strings.Lines(r.log.String()) {
+				if system == GitLab && strings.HasPrefix(line, "\x1b[0Ksection_") {
+					continue // ours, and their names and times are
+				}
+				if strings.HasPrefix(strings.TrimSpace(line), "::") {
+					commands++
+				}
+				if strings.Contains(line, "##[") || strings.ContainsAny(line, "\x1b\r") {
+					t.Errorf("%s: line %q", system, line)
+				}
+			}
+			if commands != want {
+				t.Errorf("%s: %d commands in %q; want %d", system, commands, r.log.String(), want)
+			}
+		}
+	})
+}
