@@ -144,7 +144,7 @@ func (d *Decision) fallback(in *Input, kept []verdict) report.Finding {
 	f := report.Finding{ID: "fallback", Severity: severity, Title: "Module proxy fallback in use", Place: s.Places["chain"]}
 	first := kept[0].entry.Name
 	primary := judge(s.Chain[0], index(in.Evidence)[d.Primary], in.Container)
-	f.Message = fmt.Sprintf("%s is not used: %s. Modules come from %s instead.", d.Primary, cmpWhy(primary, kept), first)
+	f.Message = fmt.Sprintf("%s is not used: %s; modules come from %s instead", d.Primary, cmpWhy(primary, kept), first)
 	if primary.ev != nil {
 		f.Fix = primary.ev.Next
 	}

@@ -104,7 +104,7 @@ func TestFallbackFinding(t *testing.T) {
 		got := d.Findings[0]
 		if want := (report.Finding{
 			ID: "fallback", Severity: want, Title: "Module proxy fallback in use",
-			Message: "a is not used: saw server-error. Modules come from b instead.", Fix: "mend server-error",
+			Message: "a is not used: saw server-error; modules come from b instead", Fix: "mend server-error",
 			Place: report.Place{File: ".goproxy-setup.yaml", Line: 10, Column: 5},
 		}); got != want {
 			t.Errorf("on_fallback: %s:\n%+v; want\n%+v", on, got, want)
