@@ -51,8 +51,8 @@ func (c *Context) readGitHub(host Host) {
 	c.Head = getenv("GITHUB_SHA")
 	if ref := getenv("GITHUB_REF"); strings.HasPrefix(ref, "refs/tags/") {
 		c.Tag = strings.TrimPrefix(ref, "refs/tags/")
-	} else if strings.HasPrefix(ref, "refs/heads/") {
-		c.Branch = strings.TrimPrefix(ref, "refs/heads/")
+	} else if after, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
+		c.Branch = after
 	}
 	var e event
 	if err := readEvent(host, &e); err != nil {

@@ -381,10 +381,11 @@ func FuzzPublishLog(f *testing.F) {
 				if system == GitLab && strings.HasPrefix(line, "\x1b[0Ksection_") {
 					continue // ours, and their names and times are
 				}
-				if strings.HasPrefix(strings.TrimSpace(line), "::") {
+				command := strings.HasPrefix(strings.TrimSpace(line), "::")
+				if command { // the runner looks for "##[" only where this is not so
 					commands++
 				}
-				if strings.Contains(line, "##[") || strings.ContainsAny(line, "\x1b\r") {
+				if !command && strings.Contains(line, "##[") || strings.ContainsAny(line, "\x1b\r") {
 					t.Errorf("%s: line %q", system, line)
 				}
 			}
