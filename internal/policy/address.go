@@ -54,6 +54,9 @@ func checkURL(raw string) (string, *badAddress) {
 		return bad("", "%q: %s", shown, problem)
 	}
 	u.Host = strings.ToLower(u.Host)
+	if name, ok := strings.CutSuffix(u.Hostname(), "."); ok { // one host, one spelling
+		u.Host = strings.Replace(u.Host, name+".", name, 1)
+	}
 	return strings.TrimRight(u.String(), "/"), nil
 }
 
@@ -68,8 +71,8 @@ func forbiddenHost(host string) string {
 	switch {
 	case strings.ContainsFunc(host, func(r rune) bool { return r > 0x7f }):
 		return "the host has letters outside ASCII: write its xn-- form"
-	case last == "" || last[0] >= '0' && last[0] <= '9':
-		return "the host is neither a name nor an IP address" // resolvers read 2852039166 and 127.1 as addresses
+	case strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x"):
+		return "the host is neither a name nor an IP address" // some resolvers read 2852039166 and 127.1 as addresses
 	case slices.Contains(metadataHosts, host):
 		return "the host is a cloud's metadata service"
 	}
@@ -123,7 +126,7 @@ func (d *decoder) host(n *yaml.Node, s string) (string, bool) {
 	case strings.ContainsAny(s, ", \t|"):
 		problem, hint = fmt.Sprintf("%q holds several hosts", clip(s)), "make them items of the list"
 	default:
-		problem = forbiddenHost(bare)
+		problem, hint = forbiddenHost(bare), ""
 	}
 	if problem != "" {
 		d.fail(idValue, n, hint, "allow: %s", problem)

@@ -13,15 +13,6 @@ import (
 // never apply.
 func (p *Policy) link(d *decoder) {
 	for _, env := range p.environments {
-		if env.broken {
-			continue
-		}
-		if !env.chain.set {
-			d.errs = append(d.errs, &Error{
-				ID: idMissing, Place: env.place, Msg: fmt.Sprintf("environment %q has no chain", clip(env.name)),
-				Hint: "add chain: [official, direct], or whatever it shall use",
-			})
-		}
 		p.judge(d, env, env.chain)
 		for i, v := range env.variants {
 			p.judge(d, env, v.chain)

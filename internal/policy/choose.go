@@ -124,7 +124,7 @@ func (p *Policy) implicitDefault() bool {
 		return b.mode.v == Enforced || b.privateVia.v == ViaChain || len(b.allow.v) > 0
 	}
 	return !strict(&p.block) && !slices.ContainsFunc(p.environments, func(e environment) bool {
-		return e.name == defaultBlock || strict(&e.block)
+		return matchGlob(e.name, defaultBlock) || strict(&e.block)
 	})
 }
 
@@ -143,7 +143,7 @@ func (p *Policy) environmentNames() []string {
 // unknown is the error for a name by the caller that fits no block.
 func (p *Policy) unknown(n Named) *Error {
 	names := p.environmentNames()
-	hint := "the policy has " + strings.Join(names, ", ")
+	hint := "the policy has " + listed(names)
 	if meant := didYouMean(n.Name, names); meant != "" {
 		hint = meant + " " + hint
 	}
@@ -156,8 +156,11 @@ func (p *Policy) unknown(n Named) *Error {
 // unknownNotice says why "default" applies although the CI system named
 // something.
 func (p *Policy) unknownNotice(unknown []Named) string {
-	return fmt.Sprintf("%s; %s has no such environment, so %q applies%s", namedList(unknown), p.name, defaultBlock,
-		prefixed(" - ", didYouMean(unknown[0].Name, p.environmentNames())))
+	notice := fmt.Sprintf("%s; %s has no such environment, so %q applies", namedList(unknown), p.name, defaultBlock)
+	if meant := didYouMean(unknown[0].Name, p.environmentNames()); meant != "" {
+		notice += " (" + meant + ")"
+	}
+	return notice
 }
 
 // noDefault is the error for a build that no environment is for.
@@ -165,7 +168,7 @@ func (p *Policy) noDefault(unknown []Named) *Error {
 	e := &Error{
 		ID: idName, Place: report.Place{File: p.name},
 		Msg:  "no environment is named, no match rule applies, and the policy has no default",
-		Hint: `add "default" to environments, or name one of ` + strings.Join(p.environmentNames(), ", "),
+		Hint: `add "default" to environments, or name one of ` + listed(p.environmentNames()),
 	}
 	if len(unknown) > 0 {
 		e.Msg = namedList(unknown) + "; the policy has no such environment and no default"
@@ -179,11 +182,4 @@ func namedList(list []Named) string {
 		parts = append(parts, fmt.Sprintf("%s names %q", n.Source, clip(n.Name)))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func prefixed(prefix, s string) string {
-	if s == "" {
-		return ""
-	}
-	return prefix + s
 }

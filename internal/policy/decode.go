@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
@@ -46,6 +47,9 @@ func (d *decoder) document(data []byte) (*yaml.Node, *Error) {
 	if len(data) > maxBytes {
 		return nil, &Error{ID: idTooMuch, Place: at, Msg: fmt.Sprintf("the file is larger than %d KiB", maxBytes>>10)}
 	}
+	if err := d.encoding(data); err != nil {
+		return nil, err
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
@@ -67,19 +71,51 @@ func (d *decoder) document(data []byte) (*yaml.Node, *Error) {
 	return root, nil
 }
 
+// encoding refuses what is not plain UTF-8 text: yaml.v3 would, too, but
+// without telling where.
+func (d *decoder) encoding(data []byte) *Error {
+	line := 1
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		problem := ""
+		switch {
+		case r == utf8.RuneError && size == 1:
+			problem = "the file is not UTF-8"
+		case r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f:
+			problem = fmt.Sprintf("the file has a control character (%U)", r)
+		}
+		if problem != "" {
+			return &Error{ID: idSyntax, Place: report.Place{File: d.file, Line: line}, Msg: problem, Hint: "save it as UTF-8 text"}
+		}
+		if r == '\n' {
+			line++
+		}
+		i += size
+	}
+	return nil
+}
+
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // syntax turns an error of yaml.v3, which knows lines as text only, into ours.
 func (d *decoder) syntax(err error) *Error {
-	e := &Error{ID: idSyntax, Place: report.Place{File: d.file}}
-	m := yamlLine.FindStringSubmatch(err.Error())
+	e := &Error{ID: idSyntax, Place: report.Place{File: d.file, Line: 1}} // yaml.v3 leaves line 1 out
 	text := err.Error()
-	if m != nil {
-		e.Place.Line, _ = strconv.Atoi(m[1])
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		text = text[len(m[0]):]
+		if m[1] != "" {
+			e.Place.Line, _ = strconv.Atoi(m[1])
+		}
 	}
-	if strings.Contains(text, "character that cannot start any token") {
-		e.Hint = "indent with blanks, not with tabs, and quote text that begins with @ or `"
+	switch {
+	case strings.Contains(text, "cannot start any token"):
+		e.Hint = "quote text that begins with @ or `"
+	case strings.Contains(text, "tab character"):
+		e.Hint = "indent with blanks"
+	case text == "did not find expected key":
+		e.Hint = "look at the indentation, here and below"
+	case strings.HasPrefix(text, "unknown anchor"):
+		e.Place.Line = 0 // it could be anywhere
 	}
 	e.Msg = "not valid YAML: " + text
 	return e
@@ -113,10 +149,13 @@ var topFields = merge(within(blockFields, func(p *Policy) *block { return &p.blo
 			p.readRule(d, item)
 		}
 	},
-	"agent": func(d *decoder, n *yaml.Node, _ *Policy) {
-		d.fail(idDisabled, n, "remove it, or use a newer goproxy-setup", `"agent" is not supported by this version`)
+	reservedKey: func(d *decoder, n *yaml.Node, _ *Policy) {
+		d.fail(idDisabled, n, "remove it, or use a newer goproxy-setup", "%q is not supported by this version", reservedKey)
 	},
 })
+
+// reservedKey has a meaning in a later version.
+const reservedKey = "agent"
 
 // environmentFields are the keys of an environment.
 var environmentFields = merge(within(blockFields, func(e *environment) *block { return &e.block }), fields[environment]{
@@ -185,7 +224,9 @@ func (e *environment) readVariant(d *decoder, n *yaml.Node) {
 	if !v.chain.set {
 		d.fail(idMissing, n, "", `a variant needs "chain"`)
 	}
-	e.variants = append(e.variants, v)
+	if len(d.errs) == before {
+		e.variants = append(e.variants, v)
+	}
 }
 
 var variantFields = fields[variant]{
@@ -256,7 +297,9 @@ func (p *Policy) readRule(d *decoder, n *yaml.Node) {
 	if !r.environment.set {
 		d.fail(idMissing, n, "", `a match rule needs "environment"`)
 	}
-	p.match = append(p.match, r)
+	if len(d.errs) == before {
+		p.match = append(p.match, r)
+	}
 }
 
 var ruleFields = fields[rule]{
@@ -272,8 +315,11 @@ func (p *Policy) readEnvironment(d *decoder, key, val *yaml.Node) {
 	if problem := badEnvironmentName(e.name); problem != "" {
 		d.fail(idValue, key, "", "environment name %q %s", clip(e.name), problem)
 	}
-	e.broken = d.follow(val).Kind != yaml.MappingNode
+	before := len(d.errs)
 	readMap(d, val, fmt.Sprintf("environment %q", clip(e.name)), environmentFields, &e)
+	if !e.chain.set && len(d.errs) == before {
+		d.fail(idMissing, key, "add chain: [official, direct], or whatever it shall use", "environment %q has no chain", clip(e.name))
+	}
 	p.environments = append(p.environments, e)
 }
 

@@ -45,7 +45,7 @@ func (d *decoder) duration(n *yaml.Node, key string, low, high time.Duration) va
 	case err != nil:
 		d.fail(idValue, n, "write a number and a unit: 5s, 800ms", "%s: %q is not a duration", key, clip(v.v))
 	case length < low || length > high:
-		d.fail(idValue, n, "", "%s must be from %v to %v, not %v", key, low, high, length)
+		d.fail(idValue, n, "", "%s must be from %v to %.0fs, not %v", key, low, high.Seconds(), length)
 	default:
 		return value[time.Duration]{length, v.place, true}
 	}

@@ -66,6 +66,11 @@ func (d *decoder) exhausted() bool { return d.nodes >= maxNodes }
 // read into T. The tables are compared with the JSON Schema by a test.
 type fields[T any] map[string]func(d *decoder, n *yaml.Node, into *T)
 
+// keys returns the keys that a user may write, sorted.
+func (f fields[T]) keys() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(f)), func(key string) bool { return key == reservedKey })
+}
+
 // within makes keys of a part of T keys of T.
 func within[T, P any](table fields[P], part func(*T) *P) fields[T] {
 	lifted := fields[T]{}
@@ -94,7 +99,7 @@ func readMap[T any](d *decoder, n *yaml.Node, what string, known fields[T], into
 		case key.Value == "<<":
 			d.fail(idKey, key, "repeat the keys, or use an alias for a whole value", "merge keys are not supported")
 		default:
-			d.fail(idKey, key, suggest(key.Value, slices.Sorted(maps.Keys(known))), "unknown key %q in %s", key.Value, what)
+			d.fail(idKey, key, suggest(key.Value, known.keys()), "unknown key %q in %s", clip(key.Value), what)
 		}
 	})
 }
@@ -130,7 +135,8 @@ func (d *decoder) items(n *yaml.Node, key string) ([]*yaml.Node, bool) {
 	if n.Kind != yaml.SequenceNode {
 		hint := ""
 		if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
-			hint = fmt.Sprintf("write [%q]", clip(n.Value))
+			words := strings.FieldsFunc(clip(n.Value), func(r rune) bool { return r == ',' || r == '|' || unicode.IsSpace(r) })
+			hint = fmt.Sprintf("write [%s]", strings.ReplaceAll(strings.Trim(fmt.Sprintf("%q", words), "[]"), " ", ", "))
 		}
 		d.fail(idType, n, hint, "%s must be a list, not %s", key, kindOf(n))
 		return nil, false
@@ -232,6 +238,9 @@ func (d *decoder) list(n *yaml.Node, key string, check func(n *yaml.Node, s stri
 	items, ok := d.items(n, key)
 	if !ok {
 		return value[[]string]{}
+	}
+	if len(items) == 0 {
+		d.fail(idValue, n, "leave the key out", "%s is empty", key)
 	}
 	v := value[[]string]{place: at, set: true}
 	for _, item := range items {

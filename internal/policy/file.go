@@ -56,9 +56,8 @@ type block struct {
 
 // An environment is a named block. Its name may be a glob.
 type environment struct {
-	name   string
-	place  report.Place
-	broken bool // is no mapping: nothing more is judged
+	name  string
+	place report.Place
 	block
 	chain    value[[]ref]
 	variants []variant

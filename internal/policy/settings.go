@@ -163,7 +163,7 @@ func (p *Policy) entry(r ref) (Entry, *Error) {
 	case strings.ContainsAny(r.text, "./"):
 		hint = "write https://" + clip(r.text) + " for an address"
 	default:
-		hint = "valid: " + strings.Join(p.proxyNames(), ", ") + ", or a URL"
+		hint = "valid: " + listed(p.proxyNames()) + ", or a URL"
 	}
 	return Entry{}, &Error{ID: idProxy, Place: r.place, Msg: fmt.Sprintf("unknown proxy %q", clip(r.text)), Hint: hint}
 }

@@ -25,7 +25,16 @@ func suggest(given string, valid []string) string {
 	if hint := didYouMean(given, valid); hint != "" {
 		return hint
 	}
-	return "valid: " + strings.Join(valid, ", ")
+	return "valid: " + listed(valid)
+}
+
+// listed joins names, as many as a person reads.
+func listed(names []string) string {
+	const most = 20
+	if more := len(names) - most; more > 1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of

@@ -33,6 +33,9 @@ func (p *Policy) WithoutTrust() (*Policy, []report.Finding) {
 	for i := range q.environments {
 		q.environments[i].block.distrust(ignore)
 	}
+	q.findings = slices.DeleteFunc(slices.Clone(p.findings), func(f report.Finding) bool { // warnings of what is ignored
+		return slices.ContainsFunc(ignored, func(g report.Finding) bool { return f.Place == g.Place })
+	})
 	slices.SortStableFunc(ignored, func(a, b report.Finding) int {
 		return compareErrors(&Error{Place: a.Place}, &Error{Place: b.Place})
 	})
