@@ -72,7 +72,7 @@ func split(s string, n int) (head, tail string) {
 func wrap(s string, n int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		if line != "" && columns(line)+1+columns(word) <= n {
 			line += " " + word
 			continue

@@ -34,7 +34,7 @@ var pieces = []string{
 func seeds() []string {
 	list := attacks
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 1500 {
+	for range 600 {
 		var s strings.Builder
 		for range 1 + random.IntN(10) {
 			s.WriteString(pieces[random.IntN(len(pieces))])

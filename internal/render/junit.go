@@ -75,25 +75,25 @@ func junit(r *report.Report, _ Options) ([]byte, error) {
 
 // junitDetail says what was found and what to do, a line for each check.
 func junitDetail(p report.Proxy) string {
-	text := visible(p.URL) + "\n"
+	lines := []string{visible(p.URL)}
 	if p.Cause != "" {
-		text += visible(p.Cause) + "\n"
+		lines = append(lines, visible(p.Cause))
 	}
 	for _, c := range p.Checks {
 		verdict := "ok"
 		if !c.OK {
 			verdict = "failed"
 		}
-		text += fmt.Sprintf("%s: %s, %d ms", visible(c.Name), verdict, c.TookMS)
+		line := fmt.Sprintf("%s: %s, %d ms", visible(c.Name), verdict, c.TookMS)
 		if c.Detail != "" {
-			text += ": " + visible(c.Detail)
+			line += ": " + visible(c.Detail)
 		}
-		text += "\n"
+		lines = append(lines, line)
 	}
 	if p.Next != "" {
-		text += "next: " + visible(p.Next) + "\n"
+		lines = append(lines, "next: "+visible(p.Next))
 	}
-	return text
+	return strings.Join(lines, "\n") + "\n"
 }
 
 func seconds(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }

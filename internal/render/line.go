@@ -19,8 +19,8 @@ var oldCommand = regexp.MustCompile(`##([A-Za-z]*\[)`)
 //
 // Blanks of every kind become a space, other invisible characters become
 // visible escapes. What would start a command is broken by a space and not, as
-// is common, by U+200B: GitHub's runner looks for commands by comparing as
-// people sort words, and U+200B counts for nothing there.
+// is common, by U+200B: GitHub's runner finds commands by comparing with the
+// rules of a language (.NET's default), and U+200B counts for nothing in those.
 func LogLine(s string) string {
 	s = oldCommand.ReplaceAllString(visible(s), "## $1")
 	if text := strings.TrimLeft(s, " "); strings.HasPrefix(text, "::") {
