@@ -26,7 +26,7 @@
 // before all others at run time. A fault that does not exist is answered by 500
 // and is an error of [Server.Close], which [New] makes a test failure.
 //
-//	ok               none; gives the proxy another base URL
+//	ok ok=name       none; gives the proxy another base URL
 //	204 304 4xx 5xx  that status with a short text; 429 with "Retry-After: 1", 429=30 and 503=30 with 30
 //	auth             401 unless Basic ci:secret is sent
 //	html             200, the HTML of a captive portal

@@ -59,6 +59,8 @@ func (r rule) validArg() bool {
 	case r.fault == "slow":
 		_, err := time.ParseDuration(r.arg)
 		return err == nil
+	case r.fault == "ok":
+		return true
 	case r.fault == "as":
 		return r.arg != ""
 	case r.fault == "status":

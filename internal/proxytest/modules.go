@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rogpeppe/go-internal/txtar"
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
@@ -82,14 +83,14 @@ func (c *catalog) with(archive string) (*catalog, error) {
 // add makes .info, .mod and .zip of every module in the archive.
 func (c *catalog) add(archive []byte) error {
 	mods := map[module.Version]memFiles{}
-	for _, f := range parseTxtar(archive) {
-		name, vers, ok := strings.Cut(f.name, "@")
+	for _, f := range txtar.Parse(archive).Files {
+		name, vers, ok := strings.Cut(f.Name, "@")
 		vers, rest, ok2 := strings.Cut(vers, "/")
 		if !ok || !ok2 {
-			return fmt.Errorf("proxytest: file %q is not named PATH@VERSION/FILE", f.name)
+			return fmt.Errorf("proxytest: file %q is not named PATH@VERSION/FILE", f.Name)
 		}
 		m := module.Version{Path: name, Version: vers}
-		mods[m] = append(mods[m], memFile{rest, f.data})
+		mods[m] = append(mods[m], memFile{rest, f.Data})
 	}
 	for m, files := range mods {
 		if err := c.addModule(m, files); err != nil {

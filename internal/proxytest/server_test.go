@@ -227,7 +227,7 @@ func TestRequestsAreRecorded(t *testing.T) {
 }
 
 func TestMisspeltFaultIsAnError(t *testing.T) {
-	for _, fault := range []string{"/forbiden", "/zip:teapot", "/zipp:403", "/slow=fast", "/999", "/nozip:", "/redirect=200", "/403=1", "/html=1", "/as", "/as=a/example.com/case/a_teapot"} {
+	for _, fault := range []string{"/forbiden", "/zip:teapot", "/zipp:403", "/slow=fast", "/999", "/nozip:", "/redirect=200", "/403=1", "/html=x", "/as", "/as=a/example.com/case/a_teapot"} {
 		p, err := Start(Options{})
 		if err != nil {
 			t.Fatal(err)
