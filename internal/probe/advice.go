@@ -16,6 +16,9 @@ func (p *proxy) next(o outcome, class decision.Class) string {
 		host = p.site.base.Host
 	}
 	base := goenv.Redact(p.site.base.String())
+	if o.fix != "" && class == o.class {
+		return o.fix
+	}
 	switch class {
 	case decision.DNSFailure:
 		return p.nextDNS(host)

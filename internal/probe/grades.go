@@ -45,8 +45,9 @@ func (g *grades) blocks(o outcome) bool {
 	case decision.Zip, decision.Project:
 		return o.class != "" && o.class != decision.Forbidden && o.class != decision.Missing
 	case decision.BigZip:
-		refusedHere := (o.class == decision.Forbidden || o.class == decision.Missing) && !o.elsewhere(g.proxy.site)
-		return o.class != "" && !refusedHere
+		// A gatekeeper or a partial mirror may refuse this very module.
+		refused := (o.class == decision.Forbidden || o.class == decision.Missing) && !o.elsewhere(g.proxy.site)
+		return o.class != "" && (!refused || g.proxy.entry.Full)
 	}
 	return false
 }
@@ -76,7 +77,7 @@ func (g *grades) failure() (outcome, decision.Class) {
 	for _, kind := range []decision.CheckKind{decision.Project, decision.BigZip} {
 		for _, o := range g.of(kind) {
 			switch {
-			case g.blocks(o) && o.storageFault(g.proxy.site):
+			case g.blocks(o) && (o.storageFault(g.proxy.site) || kind == decision.BigZip && (o.class == decision.Forbidden || o.class == decision.Missing)):
 				return o, decision.ZipBlocked
 			case g.blocks(o), kind == decision.Project && o.class != "" && !served:
 				return o, o.class
@@ -120,6 +121,8 @@ func (g *grades) explain(o outcome, class decision.Class) string {
 	switch {
 	case class == decision.ZipBlocked && o.elsewhere(g.proxy.site):
 		return fmt.Sprintf("zips are kept at %s, which fails: %s", o.host, o.detail)
+	case class == decision.ZipBlocked && o.question.kind == decision.BigZip:
+		return o.text() + "; small zips are served"
 	case class == decision.ZipBlocked:
 		return o.text() + "; its .mod file is served"
 	case o.elsewhere(g.proxy.site):
@@ -155,7 +158,7 @@ var order = []decision.CheckKind{
 
 // checks lists the grades in their order, the connection's phases first.
 func (g *grades) checks() []decision.Check {
-	list := append(g.zip.trace.checks(g.zip), g.zip.check())
+	list := append(g.zip.phases(), g.zip.check())
 	if len(g.of(decision.Project)) > 0 {
 		list = append(list, g.projectCheck())
 	}
@@ -173,6 +176,22 @@ func (g *grades) checks() []decision.Check {
 	slices.SortStableFunc(list, func(a, b decision.Check) int {
 		return cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind))
 	})
+	return list
+}
+
+// phases are the checks of the connection. The second attempt may have used
+// the connection of the first.
+func (o outcome) phases() []decision.Check {
+	list := o.trace.checks(o)
+	if o.before == nil {
+		return list
+	}
+	for _, c := range o.before.checks(o) {
+		again := slices.ContainsFunc(list, func(l decision.Check) bool { return l.Kind == c.Kind })
+		if c.Class == "" && !again {
+			list = append(list, c)
+		}
+	}
 	return list
 }
 
@@ -198,14 +217,21 @@ func (g *grades) projectCheck() decision.Check {
 		if c.Class == "" || g.blocks(o) {
 			c.Class, c.Status = o.class, o.status
 		}
-		bad = append(bad, o.text())
-	}
-	c.Detail = fmt.Sprintf("%d of %d modules of go.sum are served", len(list)-len(bad), len(list))
-	if len(bad) > 0 {
-		c.Detail += ": " + bad[0]
-		if len(bad) > 1 {
-			c.Detail += fmt.Sprintf(" (and %d more)", len(bad)-1)
+		if g.blocks(o) {
+			bad = append([]string{o.text()}, bad...)
+		} else {
+			bad = append(bad, o.text())
 		}
+	}
+	switch served := len(list) - len(bad); {
+	case len(bad) > 0 && c.Class != decision.Forbidden && c.Class != decision.Missing: // not all were waited for
+		c.Detail = bad[0]
+	case served == 0:
+		c.Detail = fmt.Sprintf("none of %d modules of go.sum is served: %s", len(list), bad[0])
+	case len(bad) > 0:
+		c.Detail = fmt.Sprintf("%d of %d modules of go.sum are served, not: %s", served, len(list), bad[0])
+	default:
+		c.Detail = fmt.Sprintf("%d of %d modules of go.sum are served", served, len(list))
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -25,12 +26,14 @@ type outcome struct {
 	class    decision.Class // "" if passed
 	status   int
 	detail   string // what happened, without the question
+	fix      string // what to do, if the protocol alone says it
 	host     string // that answered or failed, after redirects; "" for a file
 	proxy    string // the HTTP proxy on the way, "" if none
 	hops     int    // requests, redirects included
 	took     time.Duration
 	latency  time.Duration // from an open connection to the last byte
 	trace    *trace
+	before   *trace // of the first attempt, if this is the second
 }
 
 // text names the question and what came of it.
@@ -68,14 +71,12 @@ func (o *outcome) fail(err error) {
 		}
 		return
 	}
-	phase, host, proxy, _ := o.trace.where()
+	w := o.trace.where()
 	if e.Status != 0 {
-		phase = reading
+		w.phase = reading
 	}
-	if host != "" {
-		o.host, o.proxy = host, proxy
-	}
-	o.class, o.detail = classify(e.Err, phase, o.proxy, o.host)
+	o.fix, o.host, o.proxy = e.Fix, cmp.Or(w.host, o.host), w.proxy
+	o.class, o.detail = classify(e.Err, w)
 }
 
 func classOfStatus(status int) decision.Class {
@@ -96,14 +97,14 @@ func classOfStatus(status int) decision.Class {
 	return decision.BadStatus
 }
 
-// classify says of an error without an HTTP status what kind of failure it is;
-// phase is what the request waited for, at host, by proxy if that is not "".
-func classify(err error, p phase, proxy, host string) (decision.Class, string) {
+// classify says what kind of failure an error without an HTTP status is, which
+// was met at w.
+func classify(err error, w where) (decision.Class, string) {
 	if c, detail, ok := classifyRefusal(err); ok {
 		return c, detail
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
-		return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s: %s", proxy, rootCause(op.Err))
+		return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s: %s", w.proxy, rootCause(op.Err))
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
@@ -111,11 +112,11 @@ func classify(err error, p phase, proxy, host string) (decision.Class, string) {
 		}
 		return decision.DNSFailure, fmt.Sprintf("looking up %s: %s", dns.Name, dns.Err)
 	}
-	if c, detail, ok := classifyTLS(err, host); ok {
+	if c, detail, ok := classifyTLS(err, w.host); ok {
 		return c, detail
 	}
 	if isTimeout(err) {
-		return classifyTimeout(p, proxy, host)
+		return classifyTimeout(w)
 	}
 	switch {
 	case isErrno(err, syscall.ECONNREFUSED, 10061):
@@ -130,8 +131,10 @@ func classify(err error, p phase, proxy, host string) (decision.Class, string) {
 		return decision.Reset, "the connection was closed without an answer"
 	case errors.Is(err, modproxy.ErrTooLarge), strings.Contains(err.Error(), "malformed HTTP"):
 		return decision.WrongContent, oneLine(err)
-	case p == handshaking:
+	case w.phase == handshaking:
 		return decision.BadTLS, oneLine(err)
+	case w.hops > 1 && w.phase == resolving, strings.Contains(err.Error(), "Location header"):
+		return decision.BadRedirect, oneLine(err) // net/http has no types for them
 	}
 	return decision.Reset, oneLine(err) // HTTP/2 stream errors, broken pipes
 }
@@ -187,26 +190,25 @@ func issuer(cert *x509.Certificate) string {
 	return fmt.Sprintf("%q", modproxy.Excerpt([]byte(name)))
 }
 
-func classifyTimeout(p phase, proxy, host string) (decision.Class, string) {
-	switch p {
-	case resolving:
-		return decision.DNSFailure, fmt.Sprintf("looking up %s: no answer from the name server", host)
-	case connecting:
-		if proxy != "" {
-			return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s: no connection", proxy)
-		}
-		return decision.Timeout, fmt.Sprintf("no connection to %s", host)
-	case tunnelling:
-		if proxy != "" {
-			return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s does not answer to CONNECT", proxy)
-		}
-		return decision.Silent, "it accepts connections and does not answer"
-	case handshaking:
-		return decision.Silent, "it accepts connections and does not answer to TLS"
-	case reading:
-		return decision.Stalled, "the answer stopped in the middle"
+// classifyTimeout says what did not come in time, and how long it was waited
+// for.
+func classifyTimeout(w where) (decision.Class, string) {
+	within := fmt.Sprintf(" within %s", short(w.waited))
+	switch {
+	case w.phase == connecting && w.proxy != "":
+		return decision.NoProxyPath, fmt.Sprintf("no connection to the HTTP proxy %s", w.proxy) + within
+	case w.phase == tunnelling && w.proxy != "":
+		return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s did not answer to CONNECT", w.proxy) + within
+	case w.phase == resolving:
+		return decision.DNSFailure, fmt.Sprintf("no answer from the name server about %s", cmp.Or(w.proxy, w.host)) + within
+	case w.phase == connecting:
+		return decision.Timeout, fmt.Sprintf("no connection to %s", w.host) + within
+	case w.phase == handshaking || w.phase == tunnelling:
+		return decision.Silent, "it accepted the connection, and then did not speak TLS" + within
+	case w.phase == reading:
+		return decision.Stalled, "the answer stopped in the middle and did not go on" + within
 	}
-	return decision.Silent, "it accepts requests and does not answer"
+	return decision.Silent, "it accepted the request, and then did not answer" + within
 }
 
 func isTimeout(err error) bool {

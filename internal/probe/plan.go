@@ -73,7 +73,7 @@ func (p *proxy) toolchain() []question {
 	if p.cfg.Toolchain == "" {
 		return nil
 	}
-	return []question{toolchainQuestion(p.cfg.Toolchain)}
+	return []question{critical(toolchainQuestion(p.cfg.Toolchain))} // no go command runs without it
 }
 
 // project are the questions for modules of the build's own go.sum.

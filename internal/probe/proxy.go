@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -54,8 +55,8 @@ func (p *proxy) prepare() (ev decision.Evidence, known bool) {
 	if err != nil {
 		return fail(decision.BadStatus, oneLine(err), "write http://, https:// or file:///DIRECTORY")
 	}
-	if p.cfg.Container && isLoopback(base.Hostname()) {
-		return fail(decision.Local, "a loopback address proves nothing from inside a container",
+	if p.cfg.Container && (base.Scheme == "file" || isLoopback(base.Hostname())) {
+		return fail(decision.Local, "inside a container, a loopback address or a directory is not that of the steps that follow",
 			"nothing: it keeps its place in the chain; to have it probed, run the binary on the host")
 	}
 	roots, err := p.roots(p.entry)
@@ -143,6 +144,9 @@ func (p *proxy) everything(ctx context.Context, g *grades, list []question) {
 				return
 			}
 		case <-enough:
+			for len(results) > 0 { // came at the same moment
+				g.add(<-results)
+			}
 			g.missing(list, time.Since(start))
 			return
 		}
@@ -192,6 +196,7 @@ func (p *proxy) attempt(ctx context.Context, q question) outcome {
 	}
 	again := p.once(ctx, q)
 	again.took += o.took + retryPause
+	again.before = o.trace
 	return again
 }
 
@@ -204,7 +209,7 @@ func (p *proxy) once(ctx context.Context, q question) (o outcome) {
 	defer func() {
 		o.took = time.Since(start)
 		o.detail = p.site.client.Hide(o.detail)
-		_, _, _, o.hops = t.where()
+		o.hops = t.where().hops
 		p.tell(ctx, Event{Entry: p.entry.Name, Kind: q.kind, Done: true, Class: o.class, Took: o.took})
 	}()
 	a, err := p.site.client.Get(t.start(ctx), q.path)
@@ -227,8 +232,7 @@ func (p *proxy) once(ctx context.Context, q question) (o outcome) {
 	if shown := p.site.client.Hide(string(body)); len(shown) != len(body) {
 		body = []byte(shown) // it repeats our login: no file does
 	}
-	if o.class, o.detail = q.judge(body); o.class == "" {
-		o.latency = t.readyFor()
-	}
+	o.class, o.detail = q.judge(body)
+	o.latency = cmp.Or(t.readyFor(), time.Since(start)) // a file has no connection
 	return o
 }

@@ -79,11 +79,13 @@ func file(kind decision.CheckKind, m module.Version, k modproxy.Kind) question {
 
 func zipQuestion(c canary) question {
 	q := file(decision.Zip, c.Version, modproxy.Zip)
-	q.limit, q.critical = zipLimit, true
-	q.small = c == quote
+	q.critical, q.small = true, c == quote
+	if !q.small {
+		q.limit = zipLimit
+	}
 	q.judge = func(body []byte) (decision.Class, string) {
 		if !bytes.HasPrefix(body, zipMagic) {
-			return notThis(body, "a zip")
+			return notZip(body)
 		}
 		h, err := checksum.HashZip(bytes.NewReader(body), int64(len(body)))
 		switch {
@@ -161,7 +163,7 @@ func bigQuestion(kind decision.CheckKind, m module.Version) question {
 	q.limit, q.start = startLimit, true
 	q.judge = func(body []byte) (decision.Class, string) {
 		if !bytes.HasPrefix(body, zipMagic) {
-			return notThis(body, "a zip")
+			return notZip(body)
 		}
 		return "", fmt.Sprintf("the first %d KiB", len(body)>>10)
 	}
@@ -218,7 +220,7 @@ func lookupQuestion(db goenv.SumDB, path string) question {
 }
 
 // notThis is the verdict on a body of status 200 that is not what was asked
-// for: a page for people, or bytes of another kind.
+// for: a page for people, or other bytes.
 func notThis(body []byte, want string) (decision.Class, string) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return decision.WrongContent, "an empty answer instead of " + want
@@ -230,24 +232,20 @@ func notThis(body []byte, want string) (decision.Class, string) {
 	return class, fmt.Sprintf("not %s; it begins %q", want, modproxy.Excerpt(body))
 }
 
-// looksLikePage reports whether body is text of a kind that no file of a
-// module proxy begins with: HTML, JSON or prose.
+// notZip is notThis where bytes are due: any text is a page for people.
+func notZip(body []byte) (decision.Class, string) {
+	class, detail := notThis(body, "a zip")
+	start := bytes.TrimSpace(body[:min(len(body), 64)])
+	binary := bytes.ContainsFunc(start, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' })
+	if len(start) > 0 && !binary {
+		class = decision.Portal
+	}
+	return class, detail
+}
+
+// looksLikePage reports whether body is HTML or JSON, which no text file of a
+// module proxy but .info is.
 func looksLikePage(body []byte) bool {
 	body = bytes.TrimSpace(body)
-	if len(body) == 0 {
-		return false
-	}
-	switch body[0] {
-	case '<', '{', '[':
-		return true
-	}
-	if bytes.HasPrefix(body, []byte("module")) || bytes.HasPrefix(body, []byte("v")) {
-		return false
-	}
-	for _, b := range body[:min(len(body), 64)] {
-		if b < ' ' && b != '\n' && b != '\r' && b != '\t' {
-			return false // binary
-		}
-	}
-	return true
+	return len(body) > 0 && bytes.IndexByte([]byte("<{["), body[0]) >= 0
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,7 @@ type trace struct {
 	host  string     // of the latest hop
 	proxy string     // HTTP proxy of the latest hop, "" if none
 	phase phase
+	since time.Time // when the phase began
 
 	// The first hop's phases.
 	dns, tcp, tls, http span
@@ -91,17 +93,20 @@ func (t *trace) hop(u *url.URL, proxy *url.URL) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hops++
-	t.host, t.proxy, t.phase = u.Host, "", resolving
+	t.host, t.proxy = u.Host, ""
+	t.enter(resolving)
 	if proxy != nil {
 		t.proxy = proxy.Host
 	}
 }
 
+func (t *trace) enter(p phase) { t.phase, t.since = p, time.Now() }
+
 // begin enters a phase. Only the first hop's times are kept.
 func (t *trace) begin(p phase, s *span) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.phase = p
+	t.enter(p)
 	if t.hops <= 1 && s.start.IsZero() {
 		s.start = time.Now()
 	}
@@ -111,7 +116,7 @@ func (t *trace) begin(p phase, s *span) {
 func (t *trace) end(next phase, s *span, note string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.phase = next
+	t.enter(next)
 	if t.hops <= 1 && !s.start.IsZero() && !s.over {
 		s.over, s.took, s.note, s.err = true, time.Since(s.start), note, err
 	}
@@ -183,11 +188,19 @@ func (t *trace) gotConn() {
 	t.ready = time.Now()
 }
 
-// where returns what the request waits or waited for, and at which host.
-func (t *trace) where() (p phase, host, proxy string, hops int) {
+// where is how far a request got.
+type where struct {
+	phase  phase
+	host   string        // host[:port] of the latest hop
+	proxy  string        // HTTP proxy on the way, "" if none
+	hops   int           // requests, redirects included
+	waited time.Duration // in this phase
+}
+
+func (t *trace) where() where {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.phase, t.host, t.proxy, t.hops
+	return where{t.phase, t.host, t.proxy, t.hops, time.Since(t.since)}
 }
 
 // readyFor returns how long the connection has been there; the request is
@@ -261,8 +274,6 @@ func families(list []family) string {
 			parts = append(parts, f.name+" ok")
 		}
 	}
-	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
-		parts[i], parts[j] = parts[j], parts[i]
-	}
+	slices.Reverse(parts)
 	return strings.Join(parts, ", ")
 }
