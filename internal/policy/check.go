@@ -37,6 +37,9 @@ func (p *Policy) judge(d *decoder, env environment, chain value[[]ref]) {
 	if env.sumdb.v == SumDBOff {
 		p.noteSumDBOff(env.sumdb.place)
 	}
+	if s.Mode == Enforced && s.OnExhausted == ExhaustedKeep {
+		p.warn(idRisk, s.Places["on_exhausted"], "use fail", "environment %q is enforced, and the settings that on_exhausted: keep leaves alone may go around its gatekeepers", clip(s.Block))
+	}
 }
 
 func (p *Policy) noteSumDBOff(at report.Place) {

@@ -128,6 +128,12 @@ func (p *Policy) implicitDefault() bool {
 	})
 }
 
+// HasEnvironments reports whether it matters what a build's environment is
+// called: whether there is a block besides "default".
+func (p *Policy) HasEnvironments() bool {
+	return slices.ContainsFunc(p.environments, func(e environment) bool { return e.name != defaultBlock })
+}
+
 // environmentNames returns the names of the blocks, in the file's order.
 func (p *Policy) environmentNames() []string {
 	var names []string

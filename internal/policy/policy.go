@@ -96,14 +96,15 @@ type Settings struct {
 	OnExhausted OnExhausted `json:"on_exhausted"`
 
 	// Places tells where each setting was written, by its key in the file
-	// ("chain", "sumdb", "probe.timeout" …). A key that is absent is a default.
+	// ("chain", "sumdb", "probe.timeout" …), and where the "environment" and
+	// the "variant" are that apply. A key that is absent is a default.
 	Places map[string]report.Place `json:"places,omitempty"`
 }
 
 // An Entry is one element of a chain: a proxy, or the keyword "direct" or
 // "off", for which only Name is set.
 type Entry struct {
-	Name        string       `json:"name"`                  // as in the chain; the key of evidence
+	Name        string       `json:"name"`                  // of the proxy, or the URL if the chain gives an unknown one; the key of evidence
 	URL         string       `json:"url,omitempty"`         // as the go command uses it; never with credentials
 	Gatekeeper  bool         `json:"gatekeeper,omitempty"`  // its 403 is a decision
 	Overridable bool         `json:"overridable,omitempty"` // gatekeeper_overridable: a public entry may follow
