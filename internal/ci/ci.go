@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/report"
@@ -29,9 +28,6 @@ const (
 	Forgejo System = "forgejo" // Forgejo and Gitea Actions: GitHub's files without its API
 	None    System = "none"    // any shell
 )
-
-// Systems are the values of --ci besides "auto".
-var Systems = []System{GitHub, GitLab, Jenkins, Forgejo, None}
 
 // Detect returns the system whose variables are set, or [None].
 func Detect(getenv func(string) string) System {
@@ -57,7 +53,8 @@ func Parse(name string, getenv func(string) string) (System, error) {
 	if name == "" || name == "auto" {
 		return Detect(getenv), nil
 	}
-	if s := System(name); slices.Contains(Systems, s) {
+	switch s := System(name); s {
+	case GitHub, GitLab, Jenkins, Forgejo, None:
 		return s, nil
 	}
 	return "", fmt.Errorf("unknown CI system %q: use auto, github, gitlab, jenkins, forgejo or none", name)
