@@ -25,7 +25,7 @@ const (
 	GitHub  System = "github"  // GitHub Actions, act
 	GitLab  System = "gitlab"  // GitLab CI
 	Jenkins System = "jenkins" //
-	Forgejo System = "forgejo" // Forgejo and Gitea Actions: GitHub's files without its API
+	Forgejo System = "forgejo" // Forgejo and Gitea Actions: GitHub's files without its checks
 	None    System = "none"    // any shell
 )
 
@@ -121,8 +121,8 @@ func Open(system System, host Host) *Job {
 	return &Job{Context: readContext(system, host), host: host}
 }
 
-// Lookup is [Lookup] with the system and the variables of the job.
-func (j *Job) Lookup(name string) (value, variable string) {
+// lookup is [Lookup] with the system and the variables of the job.
+func (j *Job) lookup(name string) (value, variable string) {
 	return Lookup(j.System, j.host.Getenv, name)
 }
 
@@ -132,7 +132,7 @@ func (j *Job) actions() bool { return j.System == GitHub || j.System == Forgejo 
 
 // token returns the token for the API, "" if the job gave none.
 func (j *Job) token() string {
-	token, _ := j.Lookup("github-token")
+	token, _ := j.lookup("github-token")
 	return cmp.Or(token, j.host.Getenv("GITHUB_TOKEN"))
 }
 

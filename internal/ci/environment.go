@@ -64,7 +64,7 @@ var permission = map[string]string{
 // checkRunEnvironment returns "" without an error if the job has no check run:
 // GitHub Enterprise may not tell its number.
 func (j *Job) checkRunEnvironment(ctx context.Context) (string, error) {
-	id, variable := j.Lookup("check-run-id")
+	id, variable := j.lookup("check-run-id")
 	if id == "" || j.token() == "" || j.host.API == nil {
 		return "", nil
 	}

@@ -28,9 +28,8 @@ func ParseWrite(s string) (Write, error) {
 	return Write{kind, path}, err
 }
 
-// WriteFiles writes r in the forms and to the files asked for, or none of them:
-// each has its final name only once all have been written. Missing directories
-// are made. A path inside the workspace does not leave it by a symbolic link
+// WriteFiles writes r in the forms and to the files asked for. None has its
+// final name before all have been written. Missing directories are made. A path inside the workspace does not leave it by a symbolic link
 // that the repository brought along.
 func (j *Job) WriteFiles(r *report.Report, writes []Write, opt render.Options) (err error) {
 	if r, err = j.Clean(r); err != nil {
