@@ -16,7 +16,7 @@ type exchange struct {
 	s      *Server
 	w      http.ResponseWriter
 	r      *http.Request
-	path   string // without faults
+	path   string // below the proxy's URL, without faults
 	first  bool   // the first time that this URL is asked for
 	answer *httptest.ResponseRecorder
 }
@@ -110,13 +110,21 @@ func (x *exchange) hijack() net.Conn {
 	return conn
 }
 
+// at returns the base URL of an address that speaks as the server does.
+func (x *exchange) at(addr string) string {
+	if x.r.TLS != nil {
+		return "https://" + addr
+	}
+	return "http://" + addr
+}
+
 // otherHost returns the base URL of the second port under the name by which
 // the client knows the first.
 func (x *exchange) otherHost() string {
-	scheme, other, _ := strings.Cut(x.s.Other, "://")
+	_, other, _ := strings.Cut(x.s.Other, "://")
 	_, port, err := net.SplitHostPort(other)
 	if err != nil {
 		return x.s.Other
 	}
-	return scheme + "://" + net.JoinHostPort(strings.Trim(hostname(x.r.Host), "[]"), port)
+	return x.at(net.JoinHostPort(strings.Trim(hostname(x.r.Host), "[]"), port))
 }

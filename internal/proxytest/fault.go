@@ -107,13 +107,12 @@ func (x *exchange) kinds() []string {
 			k = append(k, kind)
 		}
 	}
-	if db, ok := strings.CutPrefix(p, "/sumdb/"); ok || hostname(x.r.Host) == SumDBName {
-		_, p, _ = strings.Cut(db, "/")
-		p = "/" + p
+	if db, ok := strings.CutPrefix(p, "/sumdb/"); ok {
+		_, file, _ := strings.Cut(db, "/")
 		add("sumdb", true)
-		add("supported", p == "/supported")
-		add("lookup", strings.HasPrefix(p, "/lookup/"))
-		add("tile", strings.HasPrefix(p, "/tile/"))
+		add("supported", file == "supported")
+		add("lookup", strings.HasPrefix(file, "lookup/"))
+		add("tile", strings.HasPrefix(file, "tile/"))
 	} else {
 		mod, _, _ := strings.Cut(strings.TrimPrefix(p, "/"), "/@")
 		ext := strings.TrimPrefix(pathpkg.Ext(p), ".")

@@ -50,8 +50,8 @@ var faults = map[string]func(x *exchange, arg string) (answered bool){
 	"redirect":        func(x *exchange, code string) bool { return x.redirect(code, "") },
 	"redirect-loop":   func(x *exchange, code string) bool { return x.redirectTo(code, x.r.RequestURI) },
 	"redirect-host":   func(x *exchange, code string) bool { return x.redirect(code, x.otherHost()) },
-	"redirect-dead":   func(x *exchange, code string) bool { return x.redirect(code, "http://"+x.s.Refuse) },
-	"redirect-silent": func(x *exchange, code string) bool { return x.redirect(code, "http://"+x.s.Silent) },
+	"redirect-dead":   func(x *exchange, code string) bool { return x.redirect(code, x.at(x.s.Refuse)) },
+	"redirect-silent": func(x *exchange, code string) bool { return x.redirect(code, x.at(x.s.Silent)) },
 	"portal-redirect": func(x *exchange, code string) bool {
 		return x.redirectTo(code, x.otherHost()+portalPath+"login")
 	},

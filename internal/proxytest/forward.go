@@ -1,6 +1,7 @@
 package proxytest
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log"
@@ -33,8 +34,8 @@ type ForwardProxy struct {
 }
 
 // StartForward starts a forward proxy on addr (a free loopback port if "") that
-// reaches the servers by the host names given, on any port. The caller must
-// Close it.
+// reaches the servers by the host names given, on any port; the name "*" stands
+// for all others. The caller must Close it.
 func StartForward(addr string, hosts map[string]*Server) (*ForwardProxy, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -95,9 +96,9 @@ func (f *ForwardProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	f.mu.Unlock()
 
-	s, ok := f.hosts[hostname(r.Host)]
+	s := cmp.Or(f.hosts[hostname(r.Host)], f.hosts["*"])
 	switch {
-	case !ok:
+	case s == nil:
 		http.Error(w, "proxytest: "+r.Host+" is blocked", http.StatusForbidden)
 	case r.Method == http.MethodConnect:
 		f.tunnel(w, s.addr())

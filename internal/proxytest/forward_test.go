@@ -35,6 +35,10 @@ func TestForwardProxy(t *testing.T) {
 		}
 	}
 
+	if got := len(secure.Requests()); got != 1 {
+		t.Errorf("the secure server saw %d requests", got)
+	}
+
 	var got []string
 	for _, r := range f.Requests() {
 		got = append(got, r.Method+" "+r.Host)
@@ -47,4 +51,29 @@ func TestForwardProxy(t *testing.T) {
 		t.Errorf("the plain server saw %+v", r)
 	}
 	f.Close() // an open tunnel does not hold it up
+}
+
+// A client that means public hosts is served by the test's server, over TLS
+// and with the recorded answer of the public checksum database.
+func TestForwardProxyForAllHosts(t *testing.T) {
+	p := New(t, Options{TLS: PrivateCA})
+	f := NewForward(t, map[string]*Server{"*": p})
+	u, err := url.Parse(f.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{
+		"https://anything.example.net" + quoteZip,
+		"https://sum.golang.org/lookup/rsc.io/quote@v1.5.2",
+		"https://" + SumDBName + "/lookup/example.com/hello@v1.0.0",
+	} {
+		resp, err := throughProxy(t, p, u).Get(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 {
+			t.Errorf("%s: %s", target, resp.Status)
+		}
+	}
 }

@@ -3,17 +3,12 @@ package proxytest
 import (
 	"archive/zip"
 	"bytes"
-	"cmp"
-	"embed"
 	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"path"
-	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,18 +16,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
-	"golang.org/x/mod/semver"
 	modzip "golang.org/x/mod/zip"
 )
-
-// recorded holds the files of real public modules in download-cache layout,
-// byte for byte as a public proxy served them.
-//
-//go:embed all:testdata/public
-var recorded embed.FS
-
-//go:embed testdata/modules.txtar
-var defaultModules []byte
 
 // BigModule is served with a zip of about 5 MB that is generated, not recorded:
 // its .info and .mod are the real ones, its h1 is not the public one.
@@ -40,45 +25,6 @@ const BigModule = "golang.org/x/text@v0.0.0-20170915032832-14c0d48ead0c"
 
 // released is the time in every synthetic .info file.
 var released = time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
-
-// catalog is every file a server has, by its path below the proxy's URL,
-// without the leading slash.
-type catalog struct {
-	files  map[string][]byte
-	public map[string]bool // escaped module paths that were recorded
-}
-
-// base is the catalog without Options.Modules; servers share it.
-var base = sync.OnceValues(func() (*catalog, error) {
-	c := &catalog{files: map[string][]byte{}, public: map[string]bool{}}
-	const root = "testdata/public/"
-	err := fs.WalkDir(recorded, path.Clean(root), func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := recorded.ReadFile(name)
-		name = strings.TrimPrefix(name, root)
-		c.files[name] = data
-		if mod, _, ok := strings.Cut(name, "/@v/"); ok {
-			c.public[mod] = true
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return c, c.add(defaultModules)
-})
-
-// with returns c and the modules of the txtar archive; c itself is unchanged.
-func (c *catalog) with(archive string) (*catalog, error) {
-	if archive == "" {
-		return c, nil
-	}
-	d := &catalog{files: make(map[string][]byte, len(c.files)), public: c.public}
-	maps.Copy(d.files, c.files)
-	return d, d.add([]byte(archive))
-}
 
 // add makes .info, .mod and .zip of every module in the archive.
 func (c *catalog) add(archive []byte) error {
@@ -172,80 +118,13 @@ type first struct{}
 func (first) Match(...Tag) (Tag, int, Confidence) { return Tag{}, 0, 0 }
 `
 
-// caseModule matches module paths that exist on every server, as v1.0.0; see
-// the fault "as".
-var caseModule = regexp.MustCompile(`^[a-z0-9.-]*example\.com/case/.`)
-
-// toolchain matches the files of every toolchain. They are noise: enough to
-// see that the proxy has them, not to run them.
-var toolchain = regexp.MustCompile(`^golang\.org/toolchain/@v/(v0\.0\.1-go1\.[0-9a-z.]+-[0-9a-z]+)\.(mod|zip)$`)
-
-// file returns the file at the path (as in catalog.files), or false.
-func (c *catalog) file(name string) ([]byte, bool) {
-	if data, ok := c.files[name]; ok {
-		return data, true
-	}
-	if name == strings.Replace(BigModule, "@", "/@v/", 1)+".zip" {
-		return bigZip(), true
-	}
-	if mod, ok := strings.CutSuffix(name, "/@v/list"); ok {
-		list := c.versions(mod)
-		return []byte(strings.Join(list, "")), len(list) > 0
-	}
-	if mod, ok := strings.CutSuffix(name, "/@latest"); ok {
-		return c.latest(mod)
-	}
-	if mod, _, ok := strings.Cut(name, "/@v/v1.0.0."); ok && caseModule.MatchString(mod) {
-		return caseFile(mod, name)
-	}
-	if m := toolchain.FindStringSubmatch(name); m != nil {
-		gomod := []byte("module golang.org/toolchain\n")
-		if m[2] == "mod" {
-			return gomod, true
-		}
-		return noisyZip("golang.org/toolchain@"+m[1], 2<<20, memFile{"go.mod", gomod}), true
-	}
-	return nil, false
-}
-
-// versions returns the lines of the version list, oldest first.
-func (c *catalog) versions(mod string) (lines []string) {
-	if caseModule.MatchString(mod) {
-		return []string{"v1.0.0\n"}
-	}
-	for name := range c.files {
-		if v, ok := strings.CutPrefix(name, mod+"/@v/"); ok && path.Ext(v) == ".info" {
-			if v = strings.TrimSuffix(v, ".info"); !module.IsPseudoVersion(v) {
-				lines = append(lines, v+"\n")
-			}
-		}
-	}
-	slices.SortFunc(lines, func(a, b string) int {
-		return cmp.Or(semver.Compare(strings.TrimSpace(a), strings.TrimSpace(b)), strings.Compare(a, b))
-	})
-	return lines
-}
-
-// latest returns the .info of the newest version, tagged or not.
-func (c *catalog) latest(mod string) (info []byte, ok bool) {
-	newest := ""
-	for name, data := range c.files {
-		if v, isVersion := strings.CutPrefix(name, mod+"/@v/"); isVersion && path.Ext(v) == ".info" {
-			if newest == "" || semver.Compare(v, newest) > 0 {
-				newest, info = v, data
-			}
-		}
-	}
-	return info, newest != ""
-}
-
 // caseFile makes a file of a module that exists by its name alone.
 func caseFile(escapedPath, name string) ([]byte, bool) {
 	mod, err := module.UnescapePath(escapedPath)
 	if err != nil {
 		return nil, false
 	}
-	var c = catalog{files: map[string][]byte{}}
+	c := catalog{files: map[string][]byte{}}
 	err = c.addModule(module.Version{Path: mod, Version: "v1.0.0"}, memFiles{
 		{"go.mod", []byte("module " + mod + "\n\ngo 1.21\n")},
 		{"case.go", []byte("package c\n")},

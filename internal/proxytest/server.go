@@ -1,7 +1,6 @@
 package proxytest
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/mod/sumdb"
 )
 
 // Options are the choices for one [Server]; the zero value is a healthy http
@@ -33,17 +30,17 @@ type Server struct {
 	CA     []byte // PEM certificate that clients must trust for TLS; the same for all servers of a process
 	Refuse string // host:port that refuses connections
 	Silent string // host:port that accepts connections and never says a word, not even TLS
-
-	BlackHole string // host:port that drops SYNs, so that connecting takes for ever; "" where only Linux can
+	// BlackHole is a host:port that drops SYNs: connecting takes for ever. Only
+	// Linux has one; elsewhere it is "".
+	BlackHole string
 
 	catalog *catalog
-	sums    func() *sumdb.Server
 	done    chan struct{} // closed by Close: whoever hangs, stops
 	close   func()        // once
 
 	http []*http.Server
-	held []interface{ Close() error } // listeners and connections that keep ports busy
-	wg   sync.WaitGroup               // accept loops, connections
+	held []io.Closer    // listeners and connections that keep ports busy
+	wg   sync.WaitGroup // accept loops, connections, answers
 
 	mu       sync.Mutex // guards the fields below
 	requests []Request
@@ -63,7 +60,6 @@ func Start(o Options) (_ *Server, err error) {
 	if s.catalog, err = shared.with(o.Modules); err != nil {
 		return nil, err
 	}
-	s.sums = sync.OnceValue(s.catalog.checksumDatabase)
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -138,13 +134,10 @@ func (s *Server) listen(o Options, addr string) (string, error) {
 	serve := srv.Serve
 	if o.TLS != "" {
 		scheme = "https"
-		cert, ca, err := certificate(o.TLS)
-		if err != nil {
+		if srv.TLSConfig, s.CA, err = tlsConfig(o.TLS); err != nil {
 			l.Close()
 			return "", err
 		}
-		s.CA = ca
-		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
 	}
 	s.wg.Go(func() { serve(l) })
@@ -167,7 +160,7 @@ func countConns(wg *sync.WaitGroup) func(net.Conn, http.ConnState) {
 	}
 }
 
-// holdPorts opens what Refuse and Silent name.
+// holdPorts opens what Refuse, Silent and BlackHole name.
 func (s *Server) holdPorts(host string) error {
 	silent, err := net.Listen("tcp", net.JoinHostPort(host, "0")) // the kernel accepts, nobody reads
 	if err != nil {
@@ -234,7 +227,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.wg.Add(1)
 	defer s.wg.Done()
 	prefix, path, rules, err := splitFaults(r.URL.Path)
-	x := &exchange{s: s, w: w, r: r, path: path}
+	x := &exchange{s: s, w: w, r: r, path: databasePath(r.Host, path)}
 
 	s.mu.Lock()
 	s.requests = append(s.requests, Request{r.Method, r.Host, prefix, path, r.RequestURI, r.Header.Clone()})
@@ -264,9 +257,9 @@ func (s *Server) healthy(r *http.Request, path string) *httptest.ResponseRecorde
 		fmt.Fprint(rec, portalPage)
 	case ok && name == "/supported":
 	case ok:
-		s.serveSumDB(rec, r, name)
-	case hostname(r.Host) == SumDBName && !strings.HasPrefix(path, "/sumdb/"): // the database itself
-		s.serveSumDB(rec, r, path)
+		r = r.Clone(r.Context())
+		r.URL.Path = name
+		s.catalog.sums().ServeHTTP(rec, r)
 	default:
 		data, ok := s.catalog.file(strings.TrimPrefix(path, "/"))
 		if !ok {
@@ -277,12 +270,6 @@ func (s *Server) healthy(r *http.Request, path string) *httptest.ResponseRecorde
 		rec.Write(data)
 	}
 	return rec
-}
-
-func (s *Server) serveSumDB(w http.ResponseWriter, r *http.Request, path string) {
-	r = r.Clone(r.Context())
-	r.URL.Path = path
-	s.sums().ServeHTTP(w, r)
 }
 
 func contentType(path string) string {

@@ -16,9 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 )
 
-// SumDBName is the checksum database that knows every module of the server. It
-// is served below each server's /sumdb/ and, to clients that come for the host
-// of that name (through a [ForwardProxy]), at the root.
+// SumDBName is the checksum database that knows every module of the server.
 const SumDBName = "sumdb.example.com"
 
 // GOSUMDB is the value of that variable for the checksum database: its name and
@@ -28,6 +26,20 @@ const GOSUMDB = SumDBName + "+b16d6d3d+AcOYNk6ZeDCw7GXjYEvIMnROEbxZMba037E5n/g3Y
 // sumDBKey signs for the database. It is the same in every run, so that no
 // cache of an earlier run contradicts this one.
 const sumDBKey = "PRIVATE+KEY+" + SumDBName + "+b16d6d3d+AZqq4thSlBNEyK1auIVQKlV7wcRVDuGta6e3V+nxK7gy"
+
+// databasePath returns the path below a module proxy's URL for what a client
+// asks of a checksum database itself: who comes for its host, through a
+// [ForwardProxy], finds it at the root.
+func databasePath(host, path string) string {
+	name := hostname(host)
+	if strings.HasPrefix(name, "sum.golang.") { // it has an alias
+		name = "sum.golang.org"
+	}
+	if name != "sum.golang.org" && name != SumDBName || strings.HasPrefix(path, "/sumdb/") {
+		return path
+	}
+	return "/sumdb/" + name + path
+}
 
 // GoSum returns the go.sum lines, as this server's database has them, for the
 // modules ("path@version"), or for all if none is named. It panics if the

@@ -34,42 +34,54 @@ var authority = sync.OnceValues(func() (*tls.Certificate, error) {
 	}, nil)
 })
 
-// certificate returns a server's certificate and the CA's PEM. It is good for
-// example.com and its subdomains, localhost and every address of this machine.
-func certificate(mode TLS) (cert tls.Certificate, ca []byte, err error) {
-	parent, err := authority()
+// tlsConfig returns a server's settings and the CA's PEM. The certificate is
+// good for localhost, every address of this machine, and whatever other name a
+// client comes for.
+func tlsConfig(mode TLS) (*tls.Config, []byte, error) {
+	ca, err := authority()
 	if err != nil {
-		return cert, nil, err
+		return nil, nil, err
 	}
-	leaf := &x509.Certificate{
-		Subject:     pkix.Name{CommonName: "proxytest"},
-		DNSNames:    []string{"localhost", "example.com", "*.example.com", "*.corp.example.com"},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	addrs, _ := net.InterfaceAddrs() // no addresses: the names still work
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok {
-			leaf.IPAddresses = append(leaf.IPAddresses, n.IP)
-		}
-	}
-	signer := parent
+	signer, notAfter := ca, time.Time{}
 	switch mode {
-	case PrivateCA:
+	case PrivateCA, WrongHost:
 	case Expired:
-		leaf.NotAfter = time.Now().AddDate(0, 0, -1)
-	case WrongHost:
-		leaf.DNSNames, leaf.IPAddresses = []string{"wrong.example.net"}, nil
+		notAfter = time.Now().AddDate(0, 0, -1)
 	case SelfSigned:
 		signer = nil
 	default:
-		return cert, nil, fmt.Errorf("proxytest: unknown TLS %q", mode)
+		return nil, nil, fmt.Errorf("proxytest: unknown TLS %q", mode)
 	}
-	c, err := issue(leaf, signer)
-	if err != nil {
-		return cert, nil, err
+	get := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		leaf := &x509.Certificate{
+			Subject:     pkix.Name{CommonName: "proxytest"},
+			DNSNames:    []string{"localhost"},
+			NotAfter:    notAfter,
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+			IPAddresses: addresses(),
+		}
+		if hello.ServerName != "" {
+			leaf.DNSNames = append(leaf.DNSNames, hello.ServerName)
+		}
+		if mode == WrongHost {
+			leaf.DNSNames, leaf.IPAddresses = []string{"wrong.example.net"}, nil
+		}
+		return issue(leaf, signer)
 	}
-	return *c, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: parent.Certificate[0]}), nil
+	return &tls.Config{GetCertificate: get}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate[0]}), nil
 }
+
+// addresses returns the addresses of this machine. If it can't tell, there are
+// still the names.
+var addresses = sync.OnceValue(func() (ips []net.IP) {
+	list, _ := net.InterfaceAddrs()
+	for _, a := range list {
+		if n, ok := a.(*net.IPNet); ok {
+			ips = append(ips, n.IP)
+		}
+	}
+	return ips
+})
 
 // issue signs the template by the parent, or by itself without one.
 func issue(template *x509.Certificate, parent *tls.Certificate) (*tls.Certificate, error) {
