@@ -10,9 +10,13 @@ import (
 )
 
 // link judges what only the whole file tells: names, chains, rules that can
-// never apply.
+// never apply. It stops at more mistakes than anybody will read, so that a
+// hostile file can't make it compare thousands of names with thousands.
 func (p *Policy) link(d *decoder) {
 	for _, env := range p.environments {
+		if len(d.errs) > maxErrors {
+			return
+		}
 		p.judge(d, env, env.chain)
 		for i, v := range env.variants {
 			p.judge(d, env, v.chain)
@@ -62,6 +66,9 @@ func (p *Policy) noteUnreachable(env environment, i int) {
 // environments.
 func (p *Policy) linkMatch(d *decoder) {
 	for i, r := range p.match {
+		if len(d.errs) > maxErrors {
+			return
+		}
 		name := r.environment
 		switch env, ok := p.find(name.v); {
 		case isGlob(name.v):

@@ -123,9 +123,8 @@ func (d *decoder) syntax(err error) *Error {
 
 // warn notes something about a valid policy.
 func (p *Policy) warn(id string, at report.Place, hint, format string, args ...any) {
-	e := &Error{ID: id, Place: at, Msg: fmt.Sprintf(format, args...), Hint: hint}
-	f := e.finding(report.Warning)
-	if !slices.ContainsFunc(p.findings, func(g report.Finding) bool { return g.Place == f.Place && g.Message == f.Message }) {
+	f := (&Error{ID: id, Place: at, Msg: fmt.Sprintf(format, args...), Hint: hint}).finding(report.Warning)
+	if len(p.findings) < maxErrors && !slices.ContainsFunc(p.findings, func(g report.Finding) bool { return g.Place == f.Place && g.Message == f.Message }) {
 		p.findings = append(p.findings, f)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -93,14 +94,11 @@ func merge[T any](tables ...fields[T]) fields[T] {
 func readMap[T any](d *decoder, n *yaml.Node, what string, known fields[T], into *T) {
 	d.pairs(n, what, func(key, val *yaml.Node) {
 		read, ok := known[key.Value]
-		switch {
-		case ok:
-			read(d, val, into)
-		case key.Value == "<<":
-			d.fail(idKey, key, "repeat the keys, or use an alias for a whole value", "merge keys are not supported")
-		default:
+		if !ok {
 			d.fail(idKey, key, suggest(key.Value, known.keys()), "unknown key %q in %s", clip(key.Value), what)
+			return
 		}
+		read(d, val, into)
 	})
 }
 
@@ -118,10 +116,12 @@ func (d *decoder) pairs(n *yaml.Node, what string, f func(key, val *yaml.Node)) 
 		switch first, again := line[key.Value]; {
 		case d.exhausted():
 			return
-		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" && key.Value != "<<":
+		case key.Value == "<<":
+			d.fail(idKey, at, "repeat the keys, or use an alias for a whole value", "merge keys are not supported")
+		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
 			d.fail(idType, at, "put it in quotes", "a key of %s must be text, not %s", what, kindOf(key))
 		case again:
-			d.fail(idRepeated, at, "", "key %q is already set on line %d", key.Value, first)
+			d.fail(idRepeated, at, "", "key %q is already set on line %d", clip(key.Value), first)
 		default:
 			line[key.Value] = at.Line
 			f(&yaml.Node{Kind: yaml.ScalarNode, Value: key.Value, Line: at.Line, Column: at.Column}, n.Content[i+1])
@@ -136,7 +136,10 @@ func (d *decoder) items(n *yaml.Node, key string) ([]*yaml.Node, bool) {
 		hint := ""
 		if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
 			words := strings.FieldsFunc(clip(n.Value), func(r rune) bool { return r == ',' || r == '|' || unicode.IsSpace(r) })
-			hint = fmt.Sprintf("write [%s]", strings.ReplaceAll(strings.Trim(fmt.Sprintf("%q", words), "[]"), " ", ", "))
+			for i := range words {
+				words[i] = strconv.Quote(words[i])
+			}
+			hint = "write [" + strings.Join(words, ", ") + "]"
 		}
 		d.fail(idType, n, hint, "%s must be a list, not %s", key, kindOf(n))
 		return nil, false

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -327,6 +328,7 @@ func TestLimits(t *testing.T) {
 				" a: {chain: [direct], private: *p}\n b: {chain: [direct], private: *p}\n c: {chain: [direct], private: *p}\n d: {chain: [direct], private: *p}\n",
 			"more than 20000 values",
 		},
+		{"many unknown names", manyNames(), "unknown proxy"},
 		{"long text", "no_proxy: " + strings.Repeat("a", 1025), "at most 1024 bytes long"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -337,6 +339,17 @@ func TestLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyNames defines many proxies, and chains that misspell each of them.
+func manyNames() string {
+	var proxies, environments strings.Builder
+	long := strings.Repeat("x", 50)
+	for i := range 1000 {
+		fmt.Fprintf(&proxies, " %s-%d: {url: \"https://h%d.example.com\"}\n", long, i, i)
+		fmt.Fprintf(&environments, " e%d: {chain: [%s%d, %s/%d]}\n", i, long, i, long, i)
+	}
+	return "proxies:\n" + proxies.String() + "environments:\n" + environments.String()
 }
 
 // An empty file is most likely a mistake of whoever wrote it, so it is said.

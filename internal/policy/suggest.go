@@ -38,19 +38,23 @@ func listed(names []string) string {
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of
-// neighbours between a and b, giving up early on words of different length.
+// neighbours between a and b. What needs more than band of them is just far.
 func editDistance(a, b string) int {
-	const far = 100
-	if len(a) > 64 || len(b) > 64 || max(len(a), len(b))-min(len(a), len(b)) > 3 {
+	const band, far = 3, 100
+	if len(a) > 64 || len(b) > 64 || max(len(a), len(b))-min(len(a), len(b)) > band {
 		return far
 	}
-	var before, last, row [65]int
-	for j := range len(b) + 1 {
+	var before, last, row [66]int
+	for j := range last {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
+		low, high := max(1, i-band), min(len(b), i+band)
+		row[low-1], row[high+1] = far, far // beyond the band
+		if low == 1 {
+			row[0] = i
+		}
+		for j := low; j <= high; j++ {
 			cost := 1
 			if a[i-1] == b[j-1] {
 				cost = 0
