@@ -164,6 +164,7 @@ func (s *setup) probe(ctx context.Context, in *decision.Input) decision.Decision
 		Netrc:   netrc.Parse(s.netrcText()),
 	}
 	cfg.GoSum = s.goSum()
+	cfg.Toolchain = toolchain(ctx, s.Dir)
 	if db, err := goenv.ParseSumDB(in.Inherited.GOSUMDB); err == nil && !db.Off {
 		cfg.SumDB = db
 	}

@@ -36,6 +36,7 @@ func Decide(in Input) Decision {
 	d.settle(&in, kept, db)
 	d.Proxies = rows(verdicts, d.Chain, d.Primary)
 	d.Findings = append(d.Findings, d.proxyFindings(&in, verdicts)...)
+	d.Findings = append(d.Findings, toolchain(&in, kept)...)
 	report.SortFindings(d.Findings)
 	return d
 }

@@ -61,6 +61,8 @@ func settings(mode policy.Mode, chain string) policy.Settings {
 //	db502     sumdb/NAME/supported answers 502
 //	badlookup supported, but lookups fail
 //	nolist    @v/list is refused
+//	notool    the toolchain that go.mod asks for is missing
+//	tool      it is there
 //	2s        everything passes, each small request takes that long
 func saw(t *testing.T, text string) []Evidence {
 	t.Helper()
@@ -83,6 +85,10 @@ func saw(t *testing.T, text string) []Evidence {
 			supported, lookup = Check{Kind: Supported, Class: ServerError, Status: 502}, Check{Kind: SumDB, Class: NoSumDB}
 		case "nolist":
 			e.Checks = append(e.Checks, Check{Kind: List, Class: Forbidden, Status: 403})
+		case "notool":
+			e.Checks = append(e.Checks, Check{Kind: Toolchain, Class: Missing, Status: 404})
+		case "tool":
+			e.Checks = append(e.Checks, Check{Kind: Toolchain})
 		default:
 			if d, err := time.ParseDuration(what); err == nil {
 				e.Latency = d
@@ -217,6 +223,9 @@ func TestChain(t *testing.T) {
 		{name: "silent when settled is left out, not down", mode: routed, chain: "a b c direct", saw: "a=ok b=ok c=silent-until-done", outcome: "ok", exports: "GOPROXY=a|b/go|direct" + db},
 		{name: "never asked is left out", mode: routed, chain: "a b direct", saw: "a=ok", outcome: "ok", exports: "GOPROXY=a|direct" + db},
 		{name: "degraded is usable", mode: routed, chain: "a direct", saw: "a=nolist", outcome: "ok", exports: "GOPROXY=a|direct" + db, findings: "proxy-degraded"},
+
+		{name: "toolchain nowhere", mode: routed, chain: "a b", saw: "a=notool b=notool", outcome: "ok", exports: "GOPROXY=a|b/go" + db, findings: "proxy-degraded toolchain-unavailable"},
+		{name: "toolchain at the second", mode: routed, chain: "a b", saw: "a=notool b=tool", outcome: "ok", exports: "GOPROXY=a|b/go" + db, findings: "proxy-degraded"},
 
 		{name: "comma after a gatekeeper", mode: routed, chain: "g direct", saw: "g=ok", outcome: "ok", exports: "GOPROXY=g,direct" + db},
 		{name: "overridable gatekeeper before a public proxy", mode: routed, chain: "o a direct", saw: "o=ok a=ok", outcome: "ok", exports: "GOPROXY=o,a|direct" + db},

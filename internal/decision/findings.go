@@ -43,6 +43,33 @@ func (d *Decision) proxyFindings(in *Input, verdicts []verdict) []report.Finding
 	return list
 }
 
+// toolchain warns if the toolchain that go.mod asks for was looked for and no
+// entry that is kept has it. One is enough: go walks on to it.
+func toolchain(in *Input, kept []verdict) []report.Finding {
+	asked := false
+	for _, v := range kept {
+		if v.ev == nil {
+			continue
+		}
+		c, made := v.ev.Check(Toolchain)
+		if !made || c.Class == Cancelled {
+			continue
+		}
+		if c.Class == "" {
+			return nil
+		}
+		asked = true
+	}
+	if !asked {
+		return nil
+	}
+	return []report.Finding{{
+		ID: "toolchain-unavailable", Severity: report.Warning, Title: "Go toolchain not available",
+		Message: "go.mod asks for a newer Go than is installed, and no module proxy of the chain serves that toolchain",
+		Fix:     "install that Go version before the build, or add a proxy that serves golang.org/toolchain", Place: in.Settings.Places["chain"],
+	}}
+}
+
 // Report puts the decision on the input in into the neutral form that every
 // writer and CI system reads.
 func (d *Decision) Report(in *Input) *report.Report {
