@@ -60,21 +60,21 @@ private void mark(String reason, String issuesFile) {
 @NonCPS
 private Map<String, String> names() {
     return [
-        environment   : 'GOPROXY_SETUP_ENVIRONMENT',
-        policy        : 'GOPROXY_SETUP_POLICY',
-        chain         : 'GOPROXY_SETUP_CHAIN',
-        private       : 'GOPROXY_SETUP_PRIVATE',
-        goSum         : 'GOPROXY_SETUP_GO_SUM',
-        timeout       : 'GOPROXY_SETUP_TIMEOUT',
-        strategy      : 'GOPROXY_SETUP_STRATEGY',
-        onFallback    : 'GOPROXY_SETUP_ON_FALLBACK',
-        override      : 'GOPROXY_SETUP_OVERRIDE',
-        preflight     : 'GOPROXY_SETUP_PREFLIGHT',
-        credentialHost: 'GOPROXY_SETUP_CREDENTIAL_HOST',
-        allowDowngrade: 'GOPROXY_SETUP_ALLOW_DOWNGRADE',
-        binary        : 'GOPROXY_SETUP_BINARY',
-        binaryUrl     : 'GOPROXY_SETUP_BINARY_URL',
-        binarySha256  : 'GOPROXY_SETUP_BINARY_SHA256',
+        environment     : 'GOPROXY_SETUP_ENVIRONMENT',
+        policy          : 'GOPROXY_SETUP_POLICY',
+        chain           : 'GOPROXY_SETUP_CHAIN',
+        private         : 'GOPROXY_SETUP_PRIVATE',
+        goSum           : 'GOPROXY_SETUP_GO_SUM',
+        timeout         : 'GOPROXY_SETUP_TIMEOUT',
+        strategy        : 'GOPROXY_SETUP_STRATEGY',
+        onFallback      : 'GOPROXY_SETUP_ON_FALLBACK',
+        fallbackExitCode: 'GOPROXY_SETUP_FALLBACK_EXIT_CODE',
+        override        : 'GOPROXY_SETUP_OVERRIDE',
+        credentialHost  : 'GOPROXY_SETUP_CREDENTIAL_HOST',
+        allowDowngrade  : 'GOPROXY_SETUP_ALLOW_DOWNGRADE',
+        binary          : 'GOPROXY_SETUP_BINARY',
+        binaryUrl       : 'GOPROXY_SETUP_BINARY_URL',
+        binarySha256    : 'GOPROXY_SETUP_BINARY_SHA256',
     ]
 }
 
