@@ -100,7 +100,10 @@ func Run(ctx context.Context, cfg Config) Result {
 	}
 	routes := make(chan route, len(r.databases))
 	for i, db := range r.databases {
-		r.wg.Go(func() { routes <- route{i, time.Since(r.start), r.database(ctx, db)} })
+		r.wg.Go(func() {
+			d := r.database(ctx, db)
+			routes <- route{i, time.Since(r.start), d}
+		})
 	}
 
 	w := waiting{run: r, answers: answers, routes: routes, want: len(proxies)}
