@@ -40,7 +40,7 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 			return nil, usagef("mend GOPROXY, or give --override", "%w", err)
 		}
 	}
-	if in.Settings, err = s.settings(ctx, p.Policy, chain, in.Keep); err != nil {
+	if in.Settings, err = s.settings(ctx, p.Policy, chain); err != nil {
 		return nil, err
 	}
 	if err := s.trust(p, &in.Settings); err != nil {
@@ -50,7 +50,7 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 }
 
 // settings picks the environment and fills in its settings.
-func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string, keep bool) (policy.Settings, error) {
+func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string) (policy.Settings, error) {
 	var err error
 	if chain != "" {
 		if p, err = policy.FromChain(chain, p); err != nil {
@@ -75,6 +75,11 @@ func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string, ke
 	set, err := p.Settings(choice, s.Getenv)
 	if err != nil {
 		return policy.Settings{}, &usageError{err: err}
+	}
+	if chain != "" {
+		for i := range set.Chain {
+			set.Chain[i].Place = report.Place{} // an option is no file to annotate
+		}
 	}
 	if s.onFallback != "" {
 		set.OnFallback = policy.OnFallback(s.onFallback)
