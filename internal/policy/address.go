@@ -31,8 +31,8 @@ func checkURL(raw string) (string, *badAddress) {
 		return "", &badAddress{idSecret, "a URL must not contain ${NAME}", `it is expanded in "username" and "password" only`}
 	case !ok:
 		return bad("write https://"+shown, "%q has no scheme", shown)
-	case scheme != "https" && scheme != "http":
-		return bad("use https or http", "unsupported scheme %q", clip(scheme))
+	case scheme != "https" && scheme != "http" && scheme != "file":
+		return bad("use https, http or file", "unsupported scheme %q", clip(scheme))
 	}
 	normal, err := goenv.CheckEntry(raw)
 	if err != nil {
@@ -49,6 +49,9 @@ func checkURL(raw string) (string, *badAddress) {
 		return "", &badAddress{idSecret, fmt.Sprintf("%q holds credentials", shown), "use username and password of a proxies entry"}
 	case u.RawQuery != "" || u.ForceQuery:
 		return "", &badAddress{idSecret, fmt.Sprintf("%q has a query", shown), "go would send it with every request; use username and password for credentials"}
+	}
+	if u.Scheme == "file" {
+		return normal, nil
 	}
 	if problem := forbiddenHost(u.Hostname()); problem != "" {
 		return bad("", "%q: %s", shown, problem)
@@ -68,9 +71,12 @@ func forbiddenHost(host string) string {
 		return forbiddenAddr(addr)
 	}
 	last := host[strings.LastIndexByte(host, '.')+1:]
+	_, err := goenv.CheckEntry("https://" + host)
 	switch {
 	case strings.ContainsFunc(host, func(r rune) bool { return r > 0x7f }):
 		return "the host has letters outside ASCII: write its xn-- form"
+	case err != nil:
+		return "the host is neither a name nor an IP address"
 	case strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x"):
 		return "the host is neither a name nor an IP address" // some resolvers read 2852039166 and 127.1 as addresses
 	case slices.Contains(metadataHosts, host):

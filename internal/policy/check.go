@@ -140,7 +140,7 @@ func checkAllow(s *Settings) (errs Errors) {
 	}
 	for _, e := range s.Chain {
 		switch {
-		case e.Name == "off":
+		case e.Name == "off" || strings.HasPrefix(e.URL, "file:"):
 		case e.Name == "direct":
 			errs = append(errs, chainError(s, e, "remove one of them", `"direct" asks any host, and "allow" names the only ones`))
 		case !s.Allows(hostOf(e)):

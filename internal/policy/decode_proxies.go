@@ -65,8 +65,8 @@ func (px *proxy) check(d *decoder, key *yaml.Node) {
 		fail(px.password, idMissing, "", `proxy %q has a password and no "username"`, px.name)
 	case px.username.set && !px.password.set:
 		fail(px.username, idMissing, "", `proxy %q has a username and no "password"`, px.name)
-	case px.password.set && u.Scheme == "http":
-		fail(px.url, idURL, "use https", "go refuses to send the credentials of proxy %q over plain http", px.name)
+	case px.password.set && u.Scheme != "https":
+		fail(px.url, idURL, "use https", "go sends the credentials of proxy %q over https only", px.name)
 	case px.password.set && public != "":
 		fail(px.password, idSecret, "remove username and password", "proxy %q is the public %s, which takes no credentials", px.name, public)
 	}

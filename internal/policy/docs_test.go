@@ -33,7 +33,7 @@ func TestDocsExamples(t *testing.T) {
 			t.Errorf("example %d:\n%v", i+1, err)
 			continue
 		}
-		if err := validate(t, schema, []byte(text)); err != nil {
+		if err := validate(schema, []byte(text)); err != nil {
 			t.Errorf("example %d: %v", i+1, err)
 		}
 		if f := p.Findings(); len(f) > 0 && strings.Contains(text, "default:") {

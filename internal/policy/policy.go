@@ -104,7 +104,7 @@ type Settings struct {
 // An Entry is one element of a chain: a proxy, or the keyword "direct" or
 // "off", for which only Name is set.
 type Entry struct {
-	Name        string       `json:"name"`                  // of the proxy, or the URL if the chain gives an unknown one; the key of evidence
+	Name        string       `json:"name"`                  // of the proxy, or as in the chain if that gives the URL of no known one; the key of evidence
 	URL         string       `json:"url,omitempty"`         // as the go command uses it; never with credentials
 	Gatekeeper  bool         `json:"gatekeeper,omitempty"`  // its 403 is a decision
 	Overridable bool         `json:"overridable,omitempty"` // gatekeeper_overridable: a public entry may follow

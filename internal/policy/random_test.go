@@ -81,6 +81,7 @@ func randomPolicy(r *rand.Rand) map[string]any {
 // Policies that combine the keys at random keep the promises of FuzzParse.
 func TestRandomPolicies(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
+	schema := compileSchema(t)
 	valid := 0
 	const rounds = 500
 	for range rounds {
@@ -93,6 +94,9 @@ func TestRandomPolicies(t *testing.T) {
 			checkMistakes(t, err, data)
 		} else {
 			valid++
+			if err := validate(schema, data); err != nil {
+				t.Errorf("the schema does not accept a valid policy: %v", err)
+			}
 			for _, name := range p.environmentNames() {
 				checkPromises(t, settingsFor(t, p, name, nil))
 				checkPromises(t, settingsFor(t, p, name, map[string]string{"REGION": "eu"}))

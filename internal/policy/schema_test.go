@@ -125,7 +125,7 @@ func TestSchemaAgreesWithTheParser(t *testing.T) {
 			if ok := err == nil; ok != want.parser {
 				t.Errorf("%s: Parse says %v", file, err)
 			}
-			if err := validate(t, schema, data); (err == nil) != want.schema {
+			if err := validate(schema, data); (err == nil) != want.schema {
 				t.Errorf("%s: the schema says %v", file, err)
 			}
 		}
@@ -156,7 +156,7 @@ func TestSchemaFindsEachMistake(t *testing.T) {
 					text.WriteString(line)
 				}
 			}
-			if err := validate(t, schema, []byte(text.String())); err == nil {
+			if err := validate(schema, []byte(text.String())); err == nil {
 				t.Errorf("%s:%d: the schema accepts %s", name, only, strings.TrimSpace(lines[only-1]))
 			}
 			if _, err := Parse(name, []byte(text.String())); err == nil {
@@ -166,7 +166,7 @@ func TestSchemaFindsEachMistake(t *testing.T) {
 	}
 }
 
-func compileSchema(t *testing.T) *jsonschema.Schema {
+func compileSchema(t testing.TB) *jsonschema.Schema {
 	t.Helper()
 	c := jsonschema.NewCompiler()
 	s, err := c.Compile(schemaFile)
@@ -177,8 +177,7 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 }
 
 // validate reads data as an editor does.
-func validate(t *testing.T, s *jsonschema.Schema, data []byte) error {
-	t.Helper()
+func validate(s *jsonschema.Schema, data []byte) error {
 	var v any
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&v); err != nil {
 		return err

@@ -155,7 +155,10 @@ func (p *Policy) entry(r ref) (Entry, *Error) {
 		if bad != nil {
 			return Entry{}, &Error{ID: bad.id, Place: r.place, Msg: bad.problem, Hint: bad.hint}
 		}
-		return p.entryAt(normal), nil
+		if e, ok := p.entryAt(normal); ok {
+			return e, nil
+		}
+		return Entry{Name: r.text, URL: normal}, nil
 	}
 	hint := didYouMean(r.text, p.proxyNames())
 	switch {
@@ -168,18 +171,18 @@ func (p *Policy) entry(r ref) (Entry, *Error) {
 	return Entry{}, &Error{ID: idProxy, Place: r.place, Msg: fmt.Sprintf("unknown proxy %q", clip(r.text)), Hint: hint}
 }
 
-// entryAt returns the proxy at url. A known one keeps its name and its duties:
-// a gatekeeper is one by whatever name it is called.
-func (p *Policy) entryAt(url string) Entry {
+// entryAt returns the proxy that is known to be at url. It keeps its name and
+// its duties: a gatekeeper is one by whatever name it is called.
+func (p *Policy) entryAt(url string) (Entry, bool) {
 	for _, name := range p.proxyNames() {
 		if px, ok := p.proxies[name]; ok && px.url.v == url {
-			return px.entry()
+			return px.entry(), true
 		}
 		if c, ok := LookupProxy(name); ok && c.entry().URL == url {
-			return c.entry()
+			return c.entry(), true
 		}
 	}
-	return Entry{Name: url, URL: url}
+	return Entry{}, false
 }
 
 func (px proxy) entry() Entry {
