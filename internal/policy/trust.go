@@ -10,8 +10,8 @@ import (
 
 // WithoutTrust returns p as it may be used where its author could be anybody,
 // such as in a pull request whose base can't be read: without credentials,
-// "sumdb: off", forward proxies and "on_exhausted: direct". The findings say
-// what is ignored and where it stands.
+// authorities of its own, "sumdb: off", forward proxies and "on_exhausted:
+// direct". The findings say what is ignored and where it stands.
 func (p *Policy) WithoutTrust() (*Policy, []report.Finding) {
 	var ignored []report.Finding
 	ignore := func(key string, at report.Place) {
@@ -26,6 +26,7 @@ func (p *Policy) WithoutTrust() (*Policy, []report.Finding) {
 		px := q.proxies[name]
 		drop(&px.username, func(string) bool { return true }, "username", ignore)
 		drop(&px.password, func(string) bool { return true }, "password", ignore)
+		drop(&px.ca, func(string) bool { return true }, "tls.ca", ignore)
 		q.proxies[name] = px
 	}
 	q.block.distrust(ignore)
