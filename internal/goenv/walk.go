@@ -100,7 +100,7 @@ type Route struct {
 // Source: TryProxies, queryProxy, downloadZip, checkModSum and initBase in
 // cmd/go/internal/modfetch and modload.
 func (c Chain) Walk(q Request, answer func(entry int, f File) Answer) Route {
-	w := walk{Request: q, answer: answer, failed: -1}
+	w := walk{Request: q, answer: answer, failed: -1, known: map[string]Ending{}}
 	if !w.database() && MatchPatterns(q.NoProxy, q.Module) {
 		return Route{End: WentDirect, Entry: -1}
 	}
@@ -133,7 +133,8 @@ type walk struct {
 	Request
 	answer func(entry int, f File) Answer
 	steps  []Step
-	failed int // the last entry with an error other than "not found", -1 if none
+	failed int               // the last entry with an error other than "not found", -1 if none
+	known  map[string]Ending // by the value of an entry that was visited
 }
 
 func (w *walk) database() bool { return w.File == Supported || w.File == Lookup }
@@ -154,18 +155,24 @@ func (w *walk) exhausted(end Ending, entry int) Route {
 }
 
 // visit asks one proxy for all that the request takes. [NotFound] and [Stopped]
-// leave the next word to the separator.
+// leave the next word to the separator. A proxy that stands twice in the chain
+// is asked once, because go remembers its error; only zips it asks for again.
 func (w *walk) visit(i int, e Entry) Ending {
-	if sendsNothing(e) {
-		return Stopped
+	if end, ok := w.known[e.Value]; ok && w.File != Zip && !w.database() {
+		return end
 	}
-	switch w.File {
-	case Latest:
-		return w.query(i)
-	case Lookup:
-		return w.ask(i, Supported)
+	end := Stopped
+	switch {
+	case sendsNothing(e):
+	case w.File == Latest:
+		end = w.query(i)
+	case w.File == Lookup:
+		end = w.ask(i, Supported)
+	default:
+		end = w.ask(i, w.File)
 	}
-	return w.ask(i, w.File)
+	w.known[e.Value] = end
+	return end
 }
 
 // query is the way of the query "@latest" through one proxy.

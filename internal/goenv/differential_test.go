@@ -1,0 +1,184 @@
+package goenv_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/proxytest"
+)
+
+// A row is one value of GOPROXY, held against the real go command with one
+// module for each way in which its proxies may fail.
+type row struct {
+	goproxy string // with placeholders, see lab.expand
+	noProxy bool   // GONOPROXY matches every third module
+	vouch   goenv.Vouch
+	seed    uint64
+}
+
+// expand fills in what a row leaves open: {a} is the http URL of the proxy with
+// role a, {A} the same without scheme and for https, {x} a proxy that refuses
+// connections, {f} a directory without any module. More faults of a role may
+// follow its URL.
+func (l *lab) expand(goproxy string, more map[rune]string) string {
+	for _, role := range roles {
+		lower, upper := fmt.Sprintf("{%c}", role), strings.ToUpper(fmt.Sprintf("{%c}", role))
+		goproxy = strings.ReplaceAll(goproxy, lower, fmt.Sprintf("%s/as=%c%s", l.proxies.URL, role, more[role]))
+		goproxy = strings.ReplaceAll(goproxy, upper, fmt.Sprintf("%s/as=%c%s", strings.TrimPrefix(l.tls.URL, "https://"), role, more[role]))
+	}
+	goproxy = strings.ReplaceAll(goproxy, "{host}", strings.TrimPrefix(l.proxies.URL, "http://"))
+	goproxy = strings.ReplaceAll(goproxy, "{HOST}", strings.TrimPrefix(l.tls.URL, "https://"))
+	goproxy = strings.ReplaceAll(goproxy, "{x}", "http://"+l.proxies.Refuse+"/as=x")
+	return strings.ReplaceAll(goproxy, "{f}", "file://"+filepath.ToSlash(l.dir)+"/empty")
+}
+
+// compare reports where the model and the go command differ.
+func (r row) compare(t *testing.T, c cell, model, real course, out result) {
+	t.Helper()
+	if !same(model, real) {
+		t.Errorf("GOPROXY=%s module %s\nmodel: %s\n   go: %s\n%s%s", r.goproxy, c.path, model, real, out.modules[c.path].Error, out.stderr)
+	}
+}
+
+// check holds the model against runs of the go command and returns the number
+// of modules that were asked for.
+func (r row) check(t *testing.T) int {
+	rnd := rand.New(rand.NewPCG(r.seed, 0))
+	cells := newCells(rnd)
+	l := newLab(t, archive(cells))
+	goproxy := l.expand(r.goproxy, nil)
+	settings := []string{"GOPROXY=" + goproxy, "GOSUMDB=off"}
+	if r.vouch == goenv.Database {
+		settings[1] = "GOSUMDB=" + proxytest.GOSUMDB + " " + l.proxies.URL + "/sumdb/" + proxytest.SumDBName
+	}
+	noProxy := ""
+	if r.noProxy {
+		noProxy = "m*[147].example.com,none"
+		settings = append(settings, "GONOPROXY="+noProxy)
+	}
+	out := l.download(t.Context(), t, settings, cells...)
+	chain, err := goenv.ParseChain(goproxy)
+	if err != nil {
+		l.checkRefused(t, err, cells, out)
+		return len(cells)
+	}
+	log := l.proxies.Requests()
+	for _, c := range cells {
+		r.compare(t, c, r.model(chain, c, noProxy), l.observe(c, out, log), out)
+	}
+	return len(cells) + r.checkHang(t, rnd, l, chain) + r.checkDatabase(t, rnd, l)
+}
+
+// checkRefused checks that go refuses a list for the same reason, unasked.
+func (l *lab) checkRefused(t *testing.T, err error, cells []cell, out result) {
+	t.Helper()
+	for _, c := range cells {
+		text := out.modules[c.path].Error
+		if text == "" {
+			t.Errorf("ParseChain: %v; go accepts the list", err)
+		}
+		if noEntries := strings.Contains(text, "contains no entries"); noEntries != errors.Is(err, goenv.ErrNoEntries) {
+			t.Errorf("ParseChain: %v; go: %s", err, text)
+		}
+	}
+	if log := l.proxies.Requests(); len(log) > 0 {
+		t.Errorf("ParseChain: %v; go asks for %s", err, log[0].RawURL)
+	}
+}
+
+// checkHang makes one proxy fall silent, and kills go as soon as it has asked
+// for all that the model says.
+func (r row) checkHang(t *testing.T, rnd *rand.Rand, l *lab, chain goenv.Chain) int {
+	files := []goenv.File{goenv.Info, goenv.Mod, goenv.Zip, goenv.Latest}
+	c := newCell(rnd, 1000, files[rnd.IntN(len(files))], goenv.Hang)
+	if rnd.IntN(2) == 0 {
+		c = newHang(rnd, 1000, c.file)
+	}
+	model := r.model(chain, c, "")
+	if model.end != goenv.Hung {
+		return 0
+	}
+	ctx := l.until(t, func() bool { return slices.Equal(stepsOf(c, l.proxies.Requests()), model.steps) })
+	out := l.download(ctx, t, []string{"GOPROXY=" + l.expand(r.goproxy, nil), "GOSUMDB=off"}, c)
+	r.compare(t, c, model, l.observe(c, out, l.proxies.Requests()), out)
+	return 1
+}
+
+// checkDatabase follows the way to the checksum database. Which proxy is pinned
+// holds for a process, so one module is all that a run can show.
+func (r row) checkDatabase(t *testing.T, rnd *rand.Rand, l *lab) int {
+	if strings.Contains(r.goproxy, "}//") {
+		return 0 // go asks for //sumdb, which has another meaning here
+	}
+	c, more := newLookup(rnd)
+	goproxy := l.expand(r.goproxy, more)
+	chain, err := goenv.ParseChain(goproxy)
+	if err != nil || r.model(chain, cell{path: c.path}, "").end != goenv.Served {
+		return 0 // go doesn't come as far as the database
+	}
+	var model course
+	model.walk(chain, c, goenv.Request{File: goenv.Lookup})
+	model.steps = slices.Compact(model.steps)
+	ctx := t.Context()
+	if model.end == goenv.Hung {
+		ctx = l.until(t, func() bool { return slices.Equal(lookupSteps(l.proxies.Requests()), model.steps) })
+	}
+	out := l.download(ctx, t, []string{"GOPROXY=" + goproxy, "GOSUMDB=" + proxytest.GOSUMDB, "GONOPROXY=none"}, c)
+	r.compare(t, c, model, l.observeLookup(c, out), out)
+	return 1
+}
+
+// TestDifferential holds ParseChain and Chain.Walk against the real go command.
+func TestDifferential(t *testing.T) {
+	var rows, modules atomic.Int64
+	t.Run("rows", func(t *testing.T) {
+		for i, r := range allRows() {
+			if i%everyRow != 0 {
+				continue
+			}
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				rows.Add(1)
+				modules.Add(int64(r.check(t)))
+			})
+		}
+	})
+	t.Logf("%d values of GOPROXY, %d modules", rows.Load(), modules.Load())
+}
+
+// TestDifferentialGoSum does it for modules with lines in go.sum. A mismatch
+// ends the go command at once, so each module has its own run.
+func TestDifferentialGoSum(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	l := newLab(t, "")
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("go.mod", "module main\n\ngo 1.21\n")
+	n := 0
+	for _, r := range []row{{goproxy: "{a}|{b}", vouch: goenv.GoSum}, {goproxy: "{a},{b}", vouch: goenv.GoSum}} {
+		goproxy := l.expand(r.goproxy, nil)
+		chain, _ := goenv.ParseChain(goproxy)
+		for _, f := range []goenv.File{goenv.Mod, goenv.Zip} {
+			for _, first := range finite {
+				if n++; n%everyGoSum != 0 {
+					continue
+				}
+				c := newCell(rnd, n, f, first)
+				write("go.sum", l.proxies.GoSum(c.path+"@"+c.version))
+				out := l.download(t.Context(), t, []string{"GOPROXY=" + goproxy, "GOSUMDB=off"}, c)
+				r.compare(t, c, r.model(chain, c, ""), l.observe(c, out, l.proxies.Requests()), out)
+			}
+		}
+	}
+}
