@@ -119,13 +119,17 @@ func (s *setup) trust(p *loaded, set *policy.Settings) error {
 		return err
 	}
 	s.findings = append(s.findings, findings...)
-	for name, l := range s.creds { // of a GOPROXY that is kept
-		if f, err := s.job.Mask(l.user, l.password); err != nil {
-			return err
-		} else {
-			s.findings = append(s.findings, f...)
+	for _, e := range set.Chain {
+		l, ok := s.creds[e.URL] // of a GOPROXY that is kept
+		if !ok {
+			continue
 		}
-		creds[name] = l
+		f, err := s.job.Mask(l.user, l.password)
+		if err != nil {
+			return err
+		}
+		s.findings = append(s.findings, f...)
+		creds[e.Name] = l
 	}
 	s.creds = creds
 	s.cas, err = readCAs(set, p.read)

@@ -136,7 +136,10 @@ func runSetup(ctx context.Context, c *call) (int, error) {
 		return ExitFailed, err
 	}
 	exit := s.exit(&d)
-	return exit, s.publish(ctx, r, exit)
+	if err := s.publish(ctx, r, exit); err != nil {
+		return ExitFailed, err
+	}
+	return exit, nil
 }
 
 // newSetup reads the options that need no policy.
