@@ -19,6 +19,9 @@ func (p *proxy) next(o outcome, class decision.Class) string {
 	if o.fix != "" && class == o.class {
 		return o.fix
 	}
+	if o.question.kind == decision.Project && (class == decision.Missing || class == decision.Forbidden) {
+		return fmt.Sprintf("it serves public modules, but not those of go.sum: ask who runs %s, or name another proxy after it", host)
+	}
 	switch class {
 	case decision.DNSFailure:
 		return p.nextDNS(host)
@@ -57,7 +60,7 @@ func (p *proxy) next(o outcome, class decision.Class) string {
 	case decision.NotAllowed:
 		return fmt.Sprintf("if %s is meant to be asked, add it to \"allow\" in the policy; link-local and metadata addresses cannot be", host)
 	case decision.NoProxyPath:
-		return fmt.Sprintf("check HTTPS_PROXY (now %s) and that it may reach %s; or put that host into NO_PROXY", o.proxy, host)
+		return fmt.Sprintf("check HTTPS_PROXY (now %s), its login, and that it may reach %s; or put that host into NO_PROXY", o.proxy, host)
 	}
 	return ""
 }
@@ -99,7 +102,11 @@ func (p *proxy) nextLogin(host string) string {
 
 func (p *proxy) nextZip(o outcome, host string) string {
 	if o.elsewhere(p.site) {
-		return fmt.Sprintf("allow %s, too: %s redirects there for zips", host, p.site.base.Host)
+		switch o.class {
+		case decision.Refused, decision.Timeout, decision.Silent, decision.Reset, decision.Forbidden:
+			return fmt.Sprintf("allow %s, too: %s redirects there for zips", host, p.site.base.Host)
+		}
+		return p.next(o, o.class)
 	}
 	return fmt.Sprintf("ask who runs %s why zips are refused while .mod files are served", host)
 }

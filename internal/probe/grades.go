@@ -113,6 +113,11 @@ func (g *grades) evidence() decision.Evidence {
 		ev.Detail = fmt.Sprintf("the canary is not allowed here (%s); %s", g.zip.detail, g.projectCheck().Detail)
 	}
 	ev.Took = time.Since(g.proxy.start)
+	// Servers choose parts of the text, down to the names of hosts.
+	ev.Detail, ev.Next, ev.FinalHost = line(ev.Detail), line(ev.Next), line(ev.FinalHost)
+	for i := range ev.Checks {
+		ev.Checks[i].Detail = line(ev.Checks[i].Detail)
+	}
 	return ev
 }
 
@@ -127,6 +132,8 @@ func (g *grades) explain(o outcome, class decision.Class) string {
 		return o.text() + "; its .mod file is served"
 	case o.elsewhere(g.proxy.site):
 		return fmt.Sprintf("%s: redirected to %s: %s", o.question.what, o.host, o.detail)
+	case o.question.kind == decision.Project && !g.blocks(o):
+		return g.projectCheck().Detail
 	case g.canaryRefused && o.question.kind == decision.Zip:
 		return o.text() + "; " + g.projectCheck().Detail
 	case o.hops <= 1 && o.status == 0:

@@ -373,7 +373,7 @@ func TestDatabases(t *testing.T) {
 	cfg := setup(t, p, p.URL+"/sumdb:404")
 	cfg.Databases = []policy.Database{db("403"), db("forged"), db("html"), db("ok"), db("silent")}
 	res := probe.Run(t.Context(), cfg)
-	host := strings.TrimPrefix(p.URL, "http://")
+	const host = "127.0.0.1"
 	want := []decision.Class{decision.Forbidden, decision.WrongContent, decision.Portal, "", decision.Cancelled}
 	for i, d := range res.Databases {
 		if d.Class != want[i] || d.Host != host || d.GOSUMDB != cfg.Databases[i].GOSUMDB || (d.Class != "") != (d.Detail != "") {
@@ -446,5 +446,52 @@ func TestInterrupted(t *testing.T) {
 	res := probe.Run(ctx, cfg)
 	if ev := res.Evidence[0]; ev.Class != decision.Cancelled || time.Since(start) > cfg.Settings.Probe.Timeout/2 {
 		t.Errorf("got %q after %v", ev.Class, time.Since(start))
+	}
+}
+
+// Zips that are kept at another host fail there, and the advice is about that
+// host.
+func TestStorageHost(t *testing.T) {
+	store := proxytest.New(t, proxytest.Options{})
+	secure := proxytest.New(t, proxytest.Options{TLS: proxytest.PrivateCA})
+	for _, tt := range []struct {
+		name   string
+		store  string
+		all    bool // .mod files are redirected, too
+		class  decision.Class
+		detail string
+		next   string
+	}{
+		{name: "healthy", store: store.URL},
+		{name: "403", store: store.URL + "/403", class: decision.ZipBlocked, detail: "which fails: 403 Forbidden", next: "allow 127.0.0.1:"},
+		{name: "500", store: store.URL + "/500", class: decision.ZipBlocked, detail: "which fails: 500", next: "tell who runs"},
+		{name: "unknown authority", store: secure.URL, class: decision.ZipBlocked, detail: `issued by "proxytest CA (Example Corp)"`, next: "SSL_CERT_DIR"},
+		{name: "not there", store: "http://" + store.Refuse, class: decision.ZipBlocked, detail: "connection refused", next: "allow " + store.Refuse},
+		{name: "login page", store: store.URL + "/html", class: decision.Portal, detail: "redirected to 127.0.0.1:", next: "in a browser"},
+		{name: "other bytes", store: store.URL + "/wrong-bytes", class: decision.WrongContent, detail: "redirected to", next: "do not use it"},
+		{name: "everything is there", store: store.URL + "/403", all: true, class: decision.Forbidden, detail: "redirected to", next: "whether this runner"},
+		{name: "no URL", store: "http://127.0.0.1:port", class: decision.BadRedirect, detail: "Location header", next: "write the final URL"},
+		{name: "another scheme", store: "ftp://127.0.0.1", class: decision.BadRedirect, detail: "unsupported protocol scheme", next: "write the final URL"},
+		{name: "a host that forges a line", store: "http://%E2%80%AEx%0A.invalid", class: decision.BadRedirect, detail: "Location header", next: "write the final URL"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := proxytest.New(t, proxytest.Options{})
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if tt.all || strings.HasSuffix(r.URL.Path, ".zip") {
+					w.Header().Set("Location", tt.store+r.URL.EscapedPath())
+					w.WriteHeader(http.StatusFound)
+					return
+				}
+				p.ServeHTTP(w, r)
+			}))
+			defer srv.Close()
+			cfg := setup(t, p, srv.URL)
+			cfg.RootCAs = func(policy.Entry) (*x509.CertPool, error) { return x509.NewCertPool(), nil }
+			ev := one(t, cfg)
+			if ev.Class != tt.class || !strings.Contains(ev.Detail, tt.detail) || !strings.Contains(ev.Next, tt.next) {
+				t.Errorf("got %q: %q, next %q; want %q: %q, next %q", ev.Class, ev.Detail, ev.Next, tt.class, tt.detail, tt.next)
+			}
+		})
 	}
 }

@@ -63,24 +63,29 @@ func (o *outcome) fail(err error) {
 	if !ok {
 		e = &modproxy.Error{Err: err}
 	}
-	o.status = e.Status
-	if e.Status != 0 && e.Status != http.StatusOK {
-		o.class, o.detail = classOfStatus(e.Status), modproxy.StatusText(e.Status)
+	w := o.trace.where()
+	o.status, o.host, o.proxy = e.Status, w.host, w.proxy
+	switch e.Status {
+	case 0:
+		o.fix = e.Fix
+		o.class, o.detail = classify(e.Err, w)
+	case http.StatusOK:
+		w.phase = reading
+		o.class, o.detail = classify(e.Err, w)
+	default:
+		o.class, o.detail = classOfStatus(e.Status, w.proxy), modproxy.StatusText(e.Status)
 		if e.Text != "" {
 			o.detail += fmt.Sprintf(" (%q)", e.Text)
 		}
-		return
 	}
-	w := o.trace.where()
-	if e.Status != 0 {
-		w.phase = reading
-	}
-	o.fix, o.host, o.proxy = e.Fix, cmp.Or(w.host, o.host), w.proxy
-	o.class, o.detail = classify(e.Err, w)
 }
 
-func classOfStatus(status int) decision.Class {
+// classOfStatus is the kind of failure that a status is, which came by an HTTP
+// proxy if that is not "".
+func classOfStatus(status int, proxy string) decision.Class {
 	switch {
+	case status == http.StatusProxyAuthRequired && proxy != "":
+		return decision.NoProxyPath
 	case status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired:
 		return decision.Unauthorized
 	case status == http.StatusForbidden:
@@ -103,7 +108,7 @@ func classify(err error, w where) (decision.Class, string) {
 	if c, detail, ok := classifyRefusal(err); ok {
 		return c, detail
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "proxyconnect" || op.Op == "socks connect") {
 		return decision.NoProxyPath, fmt.Sprintf("the HTTP proxy %s: %s", w.proxy, rootCause(op.Err))
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
@@ -237,10 +242,11 @@ func rootCause(err error) string {
 	}
 }
 
-// oneLine is the error's text made fit for one line of a log: it may repeat
-// what a server sent.
-func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsGraphic(r)
+func oneLine(err error) string { return line(err.Error()) }
+
+// line makes text fit for one line of a log: it may repeat what a server sent.
+func line(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return r == unicode.ReplacementChar || unicode.IsSpace(r) || !unicode.IsGraphic(r)
 	}), " ")
 }

@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -132,8 +133,8 @@ func TestFaults(t *testing.T) {
 
 		// The build's own modules.
 		{fault: "public:403", class: decision.Forbidden, detail: "none of 4 modules", next: "whether this runner"},
-		{fault: "mod:403", class: decision.Forbidden, detail: "403 Forbidden", next: "whether this runner"},
-		{fault: "mod:404", class: decision.Missing, detail: "404 Not Found", next: "check the path"},
+		{fault: "mod:403", class: decision.Forbidden, detail: "none of 4 modules of go.sum is served", next: "not those of go.sum"},
+		{fault: "mod:404", class: decision.Missing, detail: "none of 4 modules of go.sum is served", next: "not those of go.sum"},
 		{fault: "mod:500", class: decision.ServerError, detail: "500", next: "tell who runs"},
 		{fault: "mod:wrong-bytes", class: decision.WrongContent, detail: "other content: its hash is h1:", next: "do not use it"},
 		{fault: "mod:html", class: decision.Portal, detail: "not a go.mod file", next: "in a browser"},
@@ -375,6 +376,12 @@ func TestConnections(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	onlyIf := func(needed bool, dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+		if needed { // no such address on this system
+			return dial
+		}
+		return nil
+	}
 	for _, tt := range []struct {
 		name, url string
 		dial      func(context.Context, string, string) (net.Conn, error)
@@ -388,6 +395,7 @@ func TestConnections(t *testing.T) {
 		{"silent where TLS is due", "https://" + p.Silent, nil, decision.Silent, "then did not speak TLS", "restart", decision.TLS},
 		{"no such host", "https://proxy.corp.example.com", noSuchHost, decision.DNSFailure, "no such host proxy.corp.example.com", "DNS, not the proxy", decision.TCP},
 		{"name server silent", "https://proxy.corp.example.com", dnsSilent, decision.DNSFailure, "looking up proxy.corp.example.com: i/o timeout", "DNS, not the proxy", decision.TCP},
+		{"packets are dropped", "http://" + cmp.Or(p.BlackHole, "127.0.0.1:1"), onlyIf(p.BlackHole == "", blackHole), decision.Timeout, "no connection to 127.0.0.1:", "set HTTPS_PROXY", decision.TCP},
 		{"black hole", "https://proxy.corp.example.com", blackHole, decision.Timeout, "no connection to proxy.corp.example.com within", "set HTTPS_PROXY", decision.TCP},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

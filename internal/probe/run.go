@@ -113,30 +113,23 @@ func (r *run) tell(ctx context.Context, ev Event) {
 
 // database asks one route to the checksum database for a signed record.
 func (r *run) database(ctx context.Context, db policy.Database) decision.Database {
-	d := decision.Database{GOSUMDB: db.GOSUMDB, Host: hostOf(db.URL)}
+	d := decision.Database{GOSUMDB: db.GOSUMDB, Host: hostname(db.URL)}
 	fail := func(class decision.Class, detail string) decision.Database {
 		d.Class, d.Detail = class, detail
 		return d
 	}
-	base, err := url.Parse(db.URL)
-	if err != nil {
-		return fail(decision.BadStatus, "its address is no URL")
-	}
-	if r.cfg.Settings.Mode == policy.Enforced && !slices.Contains(r.cfg.Settings.Allow, base.Hostname()) {
+	p := &proxy{run: r, entry: policy.Entry{Name: db.Name, URL: db.URL}}
+	if r.cfg.Settings.Mode == policy.Enforced && !slices.Contains(r.cfg.Settings.Allow, hostname(db.URL)) {
 		return fail(decision.NotAllowed, "enforced mode asks no host that the allow-list does not name")
 	}
-	entry := policy.Entry{Name: db.Name, URL: db.URL}
-	roots, err := r.roots(entry)
-	if err != nil {
-		return fail(decision.UnknownCA, oneLine(err))
+	if ev, known := p.prepare(); known {
+		return fail(ev.Class, ev.Detail)
 	}
+	defer p.close()
 	ctx, cancel := context.WithTimeout(ctx, r.limit())
 	defer cancel()
-	p := &proxy{run: r, entry: entry, site: r.newSite(base, roots)}
-	defer p.close()
-	o := p.ask(ctx, lookupQuestion(r.sumdb, ""))
-	if o.class != "" {
-		return fail(o.class, o.detail)
+	if o := p.ask(ctx, lookupQuestion(r.sumdb, "")); o.class != "" {
+		return fail(o.class, line(o.detail))
 	}
 	return d
 }
@@ -148,12 +141,13 @@ func (r *run) roots(e policy.Entry) (*x509.CertPool, error) {
 	return r.cfg.RootCAs(e)
 }
 
-func hostOf(rawURL string) string {
+// hostname returns the host of a URL without its port.
+func hostname(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return ""
 	}
-	return u.Host
+	return u.Hostname()
 }
 
 // isLoopback reports whether a host is this machine by its very name.

@@ -160,7 +160,7 @@ func (w *waiting) result(proxies []policy.Entry) Result {
 		res.Evidence = append(res.Evidence, ev)
 	}
 	for i, db := range w.run.databases {
-		d := decision.Database{GOSUMDB: db.GOSUMDB, Host: hostOf(db.URL), Class: decision.Cancelled, Detail: fmt.Sprintf("silent for %s", short(elapsed))}
+		d := decision.Database{GOSUMDB: db.GOSUMDB, Host: hostname(db.URL), Class: decision.Cancelled, Detail: fmt.Sprintf("silent for %s", short(elapsed))}
 		for _, k := range w.known {
 			if k.index == i {
 				d = k.db
