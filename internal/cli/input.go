@@ -263,7 +263,7 @@ func (s *setup) place(in *decision.Input, r *report.Report) error {
 	if machines != nil {
 		v, err := s.job.PlaceNetrc(s.netrcText(), machines...)
 		if err != nil {
-			return fmt.Errorf("credentials: %w", err)
+			return errors.Join(fmt.Errorf("credentials: %w", err), s.job.Discard())
 		}
 		r.Settings = append(r.Settings, v)
 	}

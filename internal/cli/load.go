@@ -158,17 +158,18 @@ func beside(dir string) func(path string) ([]byte, error) {
 	}
 }
 
-// readFile reads a file of at most limit bytes.
+// readFile reads a file of at most limit bytes. What is no file, or too large a
+// one, is the caller's mistake.
 func readFile(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
+		return nil, usagef("name another file", "%s is not a regular file", path)
 	}
 	if info.Size() > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+		return nil, usagef("name another file", "%s is larger than %d KiB", path, limit>>10)
 	}
 	return os.ReadFile(path)
 }

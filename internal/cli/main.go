@@ -71,19 +71,19 @@ func Main(ctx context.Context, h Host) (exit int) {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exit
 	}
-	exit = explain(c, cmd, exit, err)
+	exit = explain(c, cmd, err)
 	cmd.fail(c, exit)
 	return exit
 }
 
 // explain prints an error and returns the exit code that goes with it.
-func explain(c *call, cmd command, exit int, err error) int {
+func explain(c *call, cmd command, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(c.Stderr, "goproxy-setup: %s\n", render.LogLine(strings.TrimRight(line, "\n")))
 	}
 	u, ok := errors.AsType[*usageError](err)
 	if !ok {
-		return max(exit, ExitNo)
+		return ExitFailed
 	}
 	hint := u.hint
 	if hint == "" {

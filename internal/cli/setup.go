@@ -306,22 +306,22 @@ func (s *setup) reportPath() string {
 // order: variables are exported only when all else is in place.
 func (s *setup) publish(ctx context.Context, r *report.Report, exit int) error {
 	opt := render.Options{ExitCode: exit, Width: s.Width, Color: s.Width > 0 && s.Getenv("NO_COLOR") == "" && s.Getenv("TERM") != "dumb"}
-	if err := errors.Join(s.job.WriteFiles(r, s.writes, opt), s.hideDefaultReport()); err != nil {
+	clean, err := s.job.Clean(r)
+	if err != nil {
+		return errors.Join(err, s.job.Discard())
+	}
+	out, err := render.Render(s.format, clean, opt)
+	if err == nil {
+		err = errors.Join(s.job.WriteFiles(r, s.writes, opt), s.hideDefaultReport())
+	}
+	if err != nil {
 		return errors.Join(err, s.job.Discard())
 	}
 	if err := s.job.Publish(ctx, r, ci.PublishOptions{CheckRun: s.checkRun, TableShown: s.format == render.Table}); err != nil {
 		return err
 	}
-	clean, err := s.job.Clean(r)
-	if err != nil {
-		return err
-	}
-	out, err := render.Render(s.format, clean, opt)
-	if err != nil {
-		return err
-	}
 	if _, err := s.Stdout.Write(out); err != nil {
-		return fmt.Errorf("writing to stdout: %w", err)
+		return errors.Join(fmt.Errorf("writing to stdout: %w", err), s.job.Discard())
 	}
 	return nil
 }
