@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -43,9 +44,7 @@ func runPolicy(_ context.Context, c *call) (int, error) {
 	if err != nil {
 		return ExitOK, err
 	}
-	for name, g := range more {
-		c.values[name] = g
-	}
+	maps.Copy(c.values, more)
 	c.args = args
 	switch {
 	case verb == "check" && len(args) <= 1:
