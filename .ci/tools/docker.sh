@@ -21,7 +21,7 @@ fail() { say "$*"; exit 1; }
 # runs reports whether the engine that "start" started is alive.
 runs() { [ -S "$socket" ] && docker --host "unix://$socket" version >/dev/null 2>&1; }
 
-install() {
+install_engine() {
 	if command -v dockerd >/dev/null && command -v docker >/dev/null; then return; fi
 	command -v apt-get >/dev/null || fail "no dockerd here and no apt-get to install it: install Docker or set DOCKER_HOST"
 	say "installing Debian's docker.io"
@@ -33,7 +33,7 @@ install() {
 start() {
 	if runs; then return; fi
 	[ "$(id -u)" = 0 ] || fail "starting an engine needs root: run as root or set DOCKER_HOST"
-	install
+	install_engine
 	rm -f "$socket" "$dir/pid"
 	# 9 is the lock: the engine must not keep it.
 	setsid dockerd --host "unix://$socket" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \
@@ -51,7 +51,10 @@ stop() {
 	pid=$(cat "$dir/pid")
 	# A process id may have been given to somebody else since.
 	case $(cat "/proc/$pid/comm" 2>/dev/null) in
-	dockerd) kill "$pid" ;;
+	dockerd)
+		docker --host "unix://$socket" image prune --force >/dev/null || true # what builds have replaced
+		kill "$pid"
+		;;
 	*) return 0 ;;
 	esac
 	while [ -d "/proc/$pid" ]; do sleep 0.1; done
@@ -83,6 +86,7 @@ golang() {
 	printf 'GOPROXY=%s\nGOSUMDB=%s\nGOTOOLCHAIN=local\n' "$(go env GOPROXY)" "$(go env GOSUMDB)" >"$root/usr/local/go/go.env"
 	tar -cf - -C "$root" . | docker import --change "LABEL go=$version" \
 		--change 'ENV PATH=/usr/local/go/bin:/root/go/bin:/bin:/usr/bin GOPATH=/root/go HOME=/root' - $image >/dev/null
+	docker run --rm --network none $image sh -c 'go version' >/dev/null || fail "$image does not run"
 }
 
 exec 9>"$dir/lock"

@@ -23,13 +23,14 @@ say() { echo "image-parts.sh: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
 fetch() {
-	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || fail "needs apt-get and dpkg-deb: run on Debian"
+	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || fail "needs apt-get and dpkg-deb: run on Debian or Ubuntu"
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
 	mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
-	mirror=$(sed -n 's/^URIs: *\(http[^ ]*debian\)$/\1/p; s/^deb \(\[[^]]*\] \)*\(http[^ ]*debian\) .*/\2/p' \
+	mirror=${DEBIAN_MIRROR:-}
+	[ -n "$mirror" ] || mirror=$(sed -n 's/^URIs: *\(http[^ ]*debian\)$/\1/p; s/^deb \(\[[^]]*\] \)*\(http[^ ]*debian\) .*/\2/p' \
 		/etc/apt/sources.list /etc/apt/sources.list.d/*.sources 2>/dev/null | head -n 1)
-	[ -n "$mirror" ] || fail "found no Debian mirror in the machine's apt sources: run on Debian"
+	[ -n "$mirror" ] || fail "found no Debian mirror in the machine's apt sources: run on Debian, or install debian-archive-keyring and set DEBIAN_MIRROR"
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$work/sources"
 	cat >"$work/apt.conf" <<-CONF
 		Dir::Etc::sourcelist "$work/sources";

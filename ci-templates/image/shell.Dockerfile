@@ -9,8 +9,8 @@
 # for a foreign architecture and without a network.
 FROM scratch
 ARG ARCH=amd64
-ADD image/busybox-${ARCH}.tar /
-COPY image/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+ADD busybox-${ARCH}.tar /
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY goproxy-setup-linux-${ARCH} /usr/bin/goproxy-setup
 ENV PATH=/usr/bin:/bin
 CMD ["/bin/sh"]

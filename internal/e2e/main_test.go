@@ -82,10 +82,11 @@ type result struct {
 }
 
 // run runs a command in dir with exactly the variables env, and fails the test
-// only if it could not be started. It is stopped after five minutes.
+// only if it could not be started. It is stopped after 20 minutes: a first
+// build of six binaries takes long on a small machine.
 func run(t *testing.T, dir string, env []string, name string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, env
@@ -130,7 +131,7 @@ var built struct {
 
 // program returns the path of goproxy-setup, built as for a release: static, so
 // that it runs in any container too.
-func program(t *testing.T) string {
+func program(t testing.TB) string {
 	t.Helper()
 	built.once.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "goproxy-setup-e2e-"); built.err != nil {
@@ -290,7 +291,7 @@ func openDir(t *testing.T) string {
 func commit(t *testing.T, dir string) {
 	t.Helper()
 	must(t, dir, environ(), "git", "add", "--all")
-	must(t, dir, environ(), "git", "-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message=test")
+	must(t, dir, environ(), "git", "-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet", "--allow-empty", "--message=test")
 }
 
 // write writes the file called name below dir, with the folders it needs.

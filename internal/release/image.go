@@ -38,7 +38,11 @@ var architectures = []string{"amd64", "arm64"}
 // file returns the name of the archive that holds the image.
 func (f flavour) file() string { return "goproxy-setup-image" + f.suffix + ".tar" }
 
-const certificates = "etc/ssl/certs/ca-certificates.crt"
+// What the Dockerfiles take besides the binary; released with it, so that anybody
+// can rebuild the images.
+const caFile = "ca-certificates.crt"
+
+func busyboxFile(arch string) string { return "busybox-" + arch + ".tar" }
 
 func plainLayers(parts, binary string) ([]layer, error) {
 	ca, err := certificateLayer(parts)
@@ -64,7 +68,7 @@ func shellLayers(parts, binary string) ([]layer, error) {
 }
 
 func certificateLayer(parts string) (layer, error) {
-	ca, err := read(filepath.Join(parts, "ca-certificates.crt"), certificates, 0o644)
+	ca, err := read(filepath.Join(parts, caFile), "etc/ssl/certs/"+caFile, 0o644)
 	return layer{by: "COPY ca-certificates.crt", entries: []entry{ca}}, err
 }
 
@@ -170,15 +174,11 @@ func (r *release) imageFor(store *blobStore, f flavour, arch string, layers []la
 // writeContext leaves what the Dockerfiles of ci-templates/image need beside the
 // binaries, so that they build from the folder alone, without a network.
 func (r *release) writeContext() error {
-	dir := filepath.Join(r.out, "image")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	ca, err := os.ReadFile(filepath.Join(r.parts, "ca-certificates.crt"))
+	ca, err := os.ReadFile(filepath.Join(r.parts, caFile))
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "ca-certificates.crt"), ca, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(r.out, caFile), ca, 0o644); err != nil {
 		return err
 	}
 	for _, arch := range architectures {
@@ -190,7 +190,7 @@ func (r *release) writeContext() error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "busybox-"+arch+".tar"), base, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(r.out, busyboxFile(arch)), base, 0o644); err != nil {
 			return err
 		}
 	}

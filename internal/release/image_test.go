@@ -166,6 +166,9 @@ func TestChecksumsNameEveryFile(t *testing.T) {
 	r := fakeRelease(t)
 	archive(t, r, plain)
 	archive(t, r, shell)
+	if err := r.writeContext(); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.writeChecksums(); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +187,7 @@ func TestChecksumsNameEveryFile(t *testing.T) {
 			t.Errorf("SHA256SUMS has %q for %s: %v", sums[name], name, err)
 		}
 	}
-	if len(sums) != 8 {
-		t.Errorf("SHA256SUMS names %v; want 8 files", slices.Sorted(maps.Keys(sums)))
+	if len(sums) != 11 {
+		t.Errorf("SHA256SUMS names %v; want 11 files", slices.Sorted(maps.Keys(sums)))
 	}
 }

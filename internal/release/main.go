@@ -63,6 +63,9 @@ func (r *release) run(ctx context.Context, pinned bool) error {
 		}
 		r.parts = dir
 	}
+	if err := os.MkdirAll(r.out, 0o755); err != nil {
+		return err
+	}
 	if err := r.writeContext(); err != nil {
 		return err
 	}
@@ -129,7 +132,10 @@ func (r *release) writeChecksums() error {
 
 // files returns the names of all files that a release offers.
 func (r *release) files() []string {
-	names := []string{plain.file(), shell.file()}
+	names := []string{plain.file(), shell.file(), caFile}
+	for _, arch := range architectures {
+		names = append(names, busyboxFile(arch))
+	}
 	for _, t := range targets {
 		names = append(names, t.file())
 	}

@@ -11,9 +11,11 @@ fail() { # what, what next
 	exit 3
 }
 
-# clean makes text from outside harmless in a workflow command.
+# clean makes text from outside harmless in a workflow command. Some runners take
+# what stands before a line's last "::" for the command.
 clean() {
 	local text=$1
+	while [[ $text == *::* ]]; do text=${text//::/: :}; done
 	text=${text//'%'/%25}
 	text=${text//$'\r'/%0D}
 	printf '%s' "${text//$'\n'/%0A}"

@@ -1,0 +1,375 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/org/goproxy-setup/internal/proxytest"
+)
+
+var release struct {
+	once sync.Once
+	tree string // copy of the repository that the files were made in
+	tool string // the program that makes them
+	dir  string // the files
+}
+
+// releaseFiles makes the files of the release v1.2.3 from a copy of the
+// repository, once for all tests, and returns their folder.
+func releaseFiles(t *testing.T) string {
+	t.Helper()
+	tool(t, "image-parts.sh")
+	release.once.Do(func() {
+		program(t) // makes built.dir, which outlives this test
+		release.tree = filepath.Join(built.dir, "tree")
+		copyRepository(t, root, release.tree)
+		release.dir = filepath.Join(built.dir, "dist")
+		release.tool = filepath.Join(built.dir, "release")
+		must(t, release.tree, releaseEnv(), "go", "build", "-o", release.tool, "./internal/release")
+		must(t, release.tree, releaseEnv(), release.tool, "-version", "v1.2.3", "-out", release.dir)
+	})
+	if _, err := os.Stat(filepath.Join(release.dir, "SHA256SUMS")); err != nil {
+		t.Fatalf("the release files could not be made: %v", err)
+	}
+	return release.dir
+}
+
+func releaseEnv(extra ...string) []string {
+	env := environ(extra...)
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// copyRepository copies what a release is made of.
+func copyRepository(t *testing.T, from, to string) {
+	t.Helper()
+	for _, name := range []string{".git", ".ci", "cmd", "internal", "go.mod", "go.sum", "Dockerfile", "action.yml"} {
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		must(t, from, environ(), "cp", "-R", name, to)
+	}
+}
+
+// The same commit gives the same bytes: in another folder, for another user's
+// habits, at another time.
+func TestReleaseFilesAreReproducible(t *testing.T) {
+	first := releaseFiles(t)
+	tree := filepath.Join(t.TempDir(), "somewhere/else")
+	copyRepository(t, release.tree, tree)
+	second := filepath.Join(t.TempDir(), "dist")
+	must(t, tree, releaseEnv("TZ=Asia/Shanghai", "LC_ALL=C", "GOAMD64=v3", "CGO_ENABLED=1", "GOFLAGS=-buildvcs=false"),
+		"sh", "-c", `umask 077 && exec "$1" -version v1.2.3 -out "$2"`, "sh", release.tool, second)
+
+	want, got := fileSums(t, first), fileSums(t, second)
+	if len(want) != 12 {
+		t.Errorf("a release has %d files: %v; want 12", len(want), slices.Sorted(maps.Keys(want)))
+	}
+	for name, sum := range want {
+		if got[name] != sum {
+			t.Errorf("%s differs between two builds", name)
+		}
+	}
+	must(t, first, environ(), "sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS")
+}
+
+func fileSums(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]string{}
+	for _, f := range files {
+		data, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[f.Name()] = fmt.Sprintf("%x", sha256.Sum256(data))
+	}
+	return sums
+}
+
+// Every binary is for the platform in its name, static, and within its budget.
+func TestReleaseBinaries(t *testing.T) {
+	dir := releaseFiles(t)
+	for _, platform := range []string{"linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64", "windows-amd64", "windows-arm64"} {
+		file := filepath.Join(dir, "goproxy-setup-"+platform)
+		goos, goarch, _ := strings.Cut(platform, "-")
+		if goos == "windows" {
+			file += ".exe"
+		}
+		about := must(t, dir, environ(), "go", "version", "-m", file)
+		for _, want := range []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0", "-trimpath=true"} {
+			if !strings.Contains(about, want) {
+				t.Errorf("%s: go version -m says\n%s\nwant %s", platform, about, want)
+			}
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%-14s %5.1f MB", platform, megabytes(info.Size()))
+		if info.Size() > 12e6 {
+			t.Errorf("%s has %.1f MB; the budget is 12 MB", platform, megabytes(info.Size()))
+		}
+		if goos == "linux" {
+			static(t, file)
+		}
+	}
+	if got := must(t, dir, environ(), "./goproxy-setup-linux-"+runtime.GOARCH, "version"); !strings.Contains(got, "v1.2.3") {
+		t.Errorf("version = %q; want v1.2.3 in it", got)
+	}
+}
+
+func megabytes(n int64) float64 { return float64(n) / 1e6 }
+
+func static(t *testing.T, file string) {
+	t.Helper()
+	f, err := elf.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			t.Errorf("%s needs a dynamic linker", file)
+		}
+	}
+}
+
+// Both images load into an engine and run, also by another user without any
+// rights, and hold what the Dockerfiles for prebuilt binaries put in.
+func TestReleaseImages(t *testing.T) {
+	dir := releaseFiles(t)
+	env := environ("DOCKER_HOST=" + docker(t))
+	client := func(t *testing.T, args ...string) string { return must(t, dir, env, "docker", args...) }
+	for _, tt := range []struct {
+		flavour, file string
+		budget        float64 // MB, compressed
+		args          []string
+	}{
+		{"", "Dockerfile", 5, []string{"version"}},
+		{"-shell", "shell.Dockerfile", 7, []string{"sh", "-c", "goproxy-setup version && ls -ld /tmp && cat /etc/passwd | grep -c nonroot"}},
+	} {
+		t.Run("flavour"+tt.flavour, func(t *testing.T) {
+			archive := filepath.Join(dir, "goproxy-setup-image"+tt.flavour+".tar")
+			client(t, "load", "--input", archive)
+			name := "goproxy-setup:1.2.3" + tt.flavour
+			host, other := name+"-"+runtime.GOARCH, name+"-arm64"
+			run := append([]string{"run", "--rm", "--user", "65532", "--read-only", "--cap-drop", "ALL", "--network", "none", host}, tt.args...)
+			if got := client(t, run...); !strings.Contains(got, "v1.2.3") {
+				t.Errorf("docker run printed %q; want the version", got)
+			}
+			if got := client(t, "inspect", "--format", "{{.Os}}/{{.Architecture}}", other); got != "linux/arm64" {
+				t.Errorf("%s is for %s", other, got)
+			}
+			for architecture, size := range compressedSizes(t, archive) {
+				t.Logf("image%s %s: %.1f MB compressed", tt.flavour, architecture, size)
+				if size > tt.budget {
+					t.Errorf("image for %s has %.1f MB compressed; the budget is %.0f MB", architecture, size, tt.budget)
+				}
+			}
+			want := contents(t, env, host)
+			for _, b := range builders(t, env) {
+				built := "goproxy-setup:e2e-built"
+				must(t, root, slices.Concat(env, b.env), b.client, "build", "--quiet", "--network", "none", "--no-cache", "--tag", built,
+					"--file", "ci-templates/image/"+tt.file, "--build-arg", "ARCH="+runtime.GOARCH, dir)
+				if got := contents(t, env, built); !maps.Equal(got, want) {
+					t.Errorf("%s builds other content than the release has: %v", b.name, differences(got, want))
+				}
+				for _, field := range []string{"Entrypoint", "Cmd", "User"} {
+					format := "{{json .Config." + field + "}}"
+					if got, want := client(t, "inspect", "--format", format, built), client(t, "inspect", "--format", format, host); got != want {
+						t.Errorf("%s: %s is %s; the release has %s", b.name, field, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// compressedSizes returns the megabytes of each architecture's layers, as a
+// registry stores them.
+func compressedSizes(t *testing.T, archive string) map[string]float64 {
+	t.Helper()
+	files := map[string][]byte{}
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[h.Name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var images []struct {
+		Config string
+		Layers []string
+	}
+	if err := json.Unmarshal(files["manifest.json"], &images); err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[string]float64{}
+	for _, image := range images {
+		var config struct{ Architecture string }
+		if err := json.Unmarshal(files[image.Config], &config); err != nil {
+			t.Fatal(err)
+		}
+		for _, layer := range image.Layers {
+			sizes[config.Architecture] += megabytes(int64(len(files[layer])))
+		}
+	}
+	return sizes
+}
+
+// contents returns mode, owner and hash of everything in an image, by name.
+func contents(t *testing.T, env []string, image string) map[string]string {
+	t.Helper()
+	container := must(t, root, env, "docker", "create", image, "x")
+	defer must(t, root, env, "docker", "rm", container)
+	exported := run(t, root, env, "docker", "export", container)
+	if exported.exit != 0 {
+		t.Fatalf("docker export: %s", exported.stderr)
+	}
+	list := map[string]string{}
+	for r := tar.NewReader(strings.NewReader(exported.stdout)); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var data bytes.Buffer
+		if _, err := io.Copy(&data, r); err != nil {
+			t.Fatal(err)
+		}
+		list[strings.TrimSuffix(h.Name, "/")] = fmt.Sprintf("%c %o %d:%d %q %x", h.Typeflag, h.Mode, h.Uid, h.Gid, h.Linkname, sha256.Sum256(data.Bytes()))
+	}
+}
+
+func differences(a, b map[string]string) []string {
+	var list []string
+	for name := range a {
+		if a[name] != b[name] {
+			list = append(list, fmt.Sprintf("%s: %s and not %s", name, a[name], b[name]))
+		}
+	}
+	for name := range b {
+		if _, ok := a[name]; !ok {
+			list = append(list, name+" is missing")
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// A builder is one way to build a Dockerfile.
+type builder struct {
+	name, client string
+	env          []string
+}
+
+// builders returns the older builder and BuildKit, which not every docker
+// client has: Debian's own does.
+func builders(t *testing.T, env []string) []builder {
+	t.Helper()
+	list := []builder{{"the older builder", "docker", []string{"DOCKER_BUILDKIT=0"}}}
+	probe := t.TempDir()
+	write(t, probe, "Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+	for _, client := range []string{"docker", "/usr/bin/docker"} {
+		b := builder{"BuildKit", client, []string{"DOCKER_BUILDKIT=1"}}
+		if r := run(t, probe, slices.Concat(env, b.env), client, "build", "--quiet", "."); r.exit == 0 {
+			return append(list, b)
+		}
+	}
+	t.Error("found no docker client with BuildKit")
+	return list
+}
+
+// The action of this very tree, built from source as "uses: ./" does.
+func TestActionFromSource(t *testing.T) {
+	golangImage(t)
+	p := bridgeProxy(t, proxytest.Options{})
+	dir := project(t, p)
+	write(t, dir, policyFile, twoProxies(p, "/502"))
+	for _, name := range []string{"action.yml", "Dockerfile", "go.mod", "go.sum", "cmd", "internal"} {
+		if err := os.MkdirAll(filepath.Join(dir, "action"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		must(t, root, environ(), "cp", "-R", name, filepath.Join(dir, "action"))
+	}
+	flow := strings.Replace(workflow("environment: staging", `echo "go=$(go env GOPROXY)"`), "org/goproxy-setup@v1", "./action", 1)
+	run := act(t, dir, flow)
+	want := p.URL + "|direct"
+	if got := run.printed("after"); run.exit != 0 || !strings.Contains(got, "go="+want+"\n") {
+		t.Errorf("exit %d; the later step printed %q; want GOPROXY %s", run.exit, got, want)
+	}
+	t.Logf("built and run in %v", run.took)
+}
+
+// A release's action names its image; on main it is built from source. Only the
+// release may change that, and only once.
+func TestPinRelease(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"action.yml", ".ci/pin-release.sh", "ci-templates/github/binary/action.yml"} {
+		data, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, name, string(data))
+	}
+	write(t, dir, "SHA256SUMS", "1  busybox-amd64.tar\n2  goproxy-setup-image.tar\n3  goproxy-setup-linux-amd64\n4  goproxy-setup-windows-arm64.exe\n")
+	image := "docker://registry.example.com/org/goproxy-setup@sha256:" + strings.Repeat("a", 64)
+	pin := func(args ...string) result {
+		return run(t, dir, environ(), "sh", append([]string{".ci/pin-release.sh"}, args...)...)
+	}
+	for _, bad := range [][]string{{"v1.2.3"}, {"1.2.3", image, "SHA256SUMS"}, {"v1.2.3", "docker://x|y", "SHA256SUMS"}, {"v1.2.3", "Dockerfile", "SHA256SUMS"}} {
+		if r := pin(bad...); r.exit == 0 {
+			t.Errorf("pin-release.sh %q succeeded", bad)
+		}
+	}
+	if r := pin("v1.2.3", image, "SHA256SUMS"); r.exit != 0 {
+		t.Fatalf("exit %d\n%s", r.exit, r.stderr)
+	}
+	for name, want := range map[string]string{
+		"action.yml":                            "\n  image: " + image + "\n",
+		"ci-templates/github/binary/VERSION":    "v1.2.3\n",
+		"ci-templates/github/binary/SHA256SUMS": "3  goproxy-setup-linux-amd64\n4  goproxy-setup-windows-arm64.exe\n",
+	} {
+		if data, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("%s: %v; want %q in it", name, err, want)
+		}
+	}
+	if r := pin("v1.2.4", image, "SHA256SUMS"); r.exit == 0 {
+		t.Error("a pinned tree was pinned again")
+	}
+}
