@@ -3,14 +3,10 @@
 package e2e
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -74,12 +70,18 @@ func newPipeline(t *testing.T, p *proxytest.Server, policy, config string) *pipe
 	return &pipeline{dir, goEnviron(t, "PATH="+filepath.Dir(program(t))+":"+os.Getenv("PATH"))}
 }
 
-// run runs the jobs, each in a copy of the project, as GitLab would. Without
-// containers gitlab-ci-local gets CI_PROJECT_DIR wrong in jobs with an image.
+// run runs the jobs, each in a copy of the project, as GitLab would.
 func (p *pipeline) run(t *testing.T, args ...string) result {
 	t.Helper()
 	command := filepath.Join(tool(t, "gitlab.sh"), "gitlab-ci-local")
-	return run(t, p.dir, p.env, command, append([]string{"--force-shell-executor", "--shell-isolation", "--variable", "CI_PROJECT_DIR=" + p.dir, "--ignore-predefined-vars", "CI_PROJECT_DIR"}, args...)...)
+	return run(t, p.dir, p.env, command, append([]string{"--force-shell-executor", "--shell-isolation"}, args...)...)
+}
+
+// inFolder are arguments for pipelines with a job that has an image: without
+// containers gitlab-ci-local gets CI_PROJECT_DIR wrong there. It is the
+// project's own folder then, in all jobs.
+func (p *pipeline) inFolder(args ...string) []string {
+	return append(args, "--variable", "CI_PROJECT_DIR="+p.dir, "--ignore-predefined-vars", "CI_PROJECT_DIR")
 }
 
 // log returns what a job printed; "" if it did not run.
@@ -149,74 +151,6 @@ plain:
 	})
 }
 
-// component makes the project of a release's component out of pipe, whose
-// template then knows where the program is and what it is.
-func component(t *testing.T, pipe *pipeline, url, sums string) {
-	t.Helper()
-	if err := os.RemoveAll(filepath.Join(pipe.dir, "templates")); err != nil {
-		t.Fatal(err)
-	}
-	write(t, pipe.dir, "SHA256SUMS", sums)
-	must(t, pipe.dir, environ(), filepath.Join(root, "ci-templates/gitlab/component.sh"), pipe.dir,
-		"example.com/goproxy-setup:1-shell", url, "SHA256SUMS")
-	commit(t, pipe.dir)
-}
-
-// releaseServer serves the program as a release does and returns the URL, with
-// {os} and {arch}, and the checksums.
-func releaseServer(t *testing.T) (url, sums string) {
-	t.Helper()
-	data, err := os.ReadFile(program(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "goproxy-setup-" + runtime.GOOS + "-" + runtime.GOARCH
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/v1.2.3/"+name {
-			http.NotFound(w, r)
-			return
-		}
-		w.Write(data)
-	}))
-	t.Cleanup(server.Close)
-	sums = fmt.Sprintf("%s  goproxy-setup-darwin-amd64\n%x  %s\n", strings.Repeat("0", 64), sha256.Sum256(data), name)
-	return server.URL + "/v1.2.3/goproxy-setup-{os}-{arch}", sums
-}
-
-// TestGitLabComponent runs a job for the whole pipeline, out of the component
-// as a release makes it, on a machine without the program.
-func TestGitLabComponent(t *testing.T) {
-	p := proxytest.New(t, proxytest.Options{})
-	pipe := newPipeline(t, p, policyFor(p.URL, p.URL+"/ok"), `
-include:
-  - component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/goproxy-setup@$CI_COMMIT_SHA
-    inputs: {environment: staging, job: choose}
-
-build:
-  needs: [choose]
-  script:
-    - echo "got [$GOPROXY] of [$GOPROXY_RESULT_ENVIRONMENT]"
-    - go env GOPROXY
-    - go mod download
-    - go run .
-`)
-	url, sums := releaseServer(t)
-	component(t, pipe, url, sums)
-	pipe.env = goEnviron(t)
-	r := pipe.run(t)
-	if r.exit != 0 || status(r, "choose") != "PASS" {
-		t.Errorf("exit %d\n%s%s", r.exit, r.stdout, r.stderr)
-	}
-	chain := p.URL + "|" + p.URL + "/ok"
-	pipe.expect(t, map[string][]string{
-		"build": {"got [" + chain + "] of [staging]\n", "\n" + chain + "\n", proverb},
-	})
-	if !strings.Contains(r.stdout, "choose environment: { name: staging }") {
-		t.Errorf("the job has no environment:\n%s", r.stdout)
-	}
-	checkDotenv(t, pipe, "choose")
-}
-
 // checkDotenv checks the rules by which GitLab reads a dotenv report, which
 // gitlab-ci-local does not apply, and returns the variables.
 func checkDotenv(t *testing.T, pipe *pipeline, job string) map[string]string {
@@ -258,6 +192,30 @@ func checkDotenv(t *testing.T, pipe *pipeline, job string) map[string]string {
 	return vars
 }
 
+// TestGitLabTwice includes the template once for each of two environments.
+func TestGitLabTwice(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	pipe := newPipeline(t, p, policyFor(p.URL, p.URL+"/ok"), includeTemplate+`    inputs: {name: staging, environment: staging}
+  - local: templates/goproxy-setup.yml
+    inputs: {name: production, environment: production}
+
+one:
+  extends: .staging
+  script: ['echo "one [$GOPROXY]"']
+
+two:
+  extends: .production
+  script: ['echo "two [$GOPROXY]"']
+`)
+	if r := pipe.run(t); r.exit != 0 {
+		t.Errorf("exit %d\n%s%s", r.exit, r.stdout, r.stderr)
+	}
+	pipe.expect(t, map[string][]string{
+		"one": {"one [" + p.URL + "|" + p.URL + "/ok]\n"},
+		"two": {"two [" + p.URL + "/ok]\n"},
+	})
+}
+
 func TestGitLabFallback(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
 	pipe := newPipeline(t, p, policyFor(p.URL+"/502", p.URL), includeTemplate+`    inputs: {environment: staging, job: choose}
@@ -273,7 +231,7 @@ alone:
   script:
     - echo "alone [$GOPROXY]"
 `)
-	r := pipe.run(t)
+	r := pipe.run(t, pipe.inFolder()...)
 	if r.exit != 0 || status(r, "choose") != "WARN" || status(r, "build") != "PASS" || status(r, "alone") != "PASS" {
 		t.Errorf("exit %d; want choose WARN, build and alone PASS\n%s%s", r.exit, r.stdout, r.stderr)
 	}
@@ -287,7 +245,7 @@ alone:
 	}
 	for folder, suffixes := range map[string][]string{
 		".gitlab-ci-local/builds/choose": {"codequality.json", "junit.xml"},
-		".":                              {"codequality.json"}, // of alone; see run
+		".":                              {"codequality.json"}, // of alone
 	} {
 		for _, suffix := range suffixes {
 			files, _ := filepath.Glob(filepath.Join(pipe.dir, folder, ".goproxy-setup/*."+suffix))
@@ -321,7 +279,7 @@ alone:
   after_script:
     - echo "after [$GOPROXY]"
 `)
-	r := pipe.run(t)
+	r := pipe.run(t, pipe.inFolder()...)
 	if r.exit == 0 || status(r, "choose") != "FAIL" || status(r, "alone") != "FAIL" {
 		t.Errorf("exit %d; want choose and alone FAIL\n%s%s", r.exit, r.stdout, r.stderr)
 	}

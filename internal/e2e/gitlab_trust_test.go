@@ -61,7 +61,7 @@ alone-%d:
 		"CI_MERGE_REQUEST_TITLE=" + strings.Join(hostile, "")} {
 		args = append(args, "--variable", v)
 	}
-	r := pipe.run(t, args...)
+	r := pipe.run(t, pipe.inFolder(args...)...)
 	if r.exit != 0 {
 		t.Errorf("exit %d\n%s%s", r.exit, r.stdout, r.stderr)
 	}
