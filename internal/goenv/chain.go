@@ -139,6 +139,9 @@ func parseEntry(entry string) (value string, u *url.URL, err error) {
 		value = "https://" + entry
 	}
 	u, err = url.Parse(value)
+	if err != nil && strings.ContainsAny(entry[:1], "\"'`") {
+		return fail("quotes are part of the entry", "remove them")
+	}
 	if err != nil {
 		return fail(urlReason(err), "write https://HOST[:PORT][/PATH]"+escapeHint(err))
 	}

@@ -52,7 +52,7 @@ func TestParseChainErrors(t *testing.T) {
 		{"directory", "/srv/proxy", "/srv/proxy", "a directory is written as a URL; write file:///DIR"},
 		{"file with host", "file://a.example.com/srv", "file://a.example.com/srv", "a file URL is a path and nothing else; write file:///DIR"},
 		{"file with one slash", "file:/srv/proxy", "file:/srv/proxy", "a file URL is a path and nothing else; write file:///DIR"},
-		{"quotes", `"https://a.example.com"`, `"https://a.example.com"`, "first path segment in URL cannot contain colon"},
+		{"quotes", `"https://a.example.com"`, `"https://a.example.com"`, "quotes are part of the entry; remove them"},
 		{"blank within", "https://a.example.com https://b.example.com", "https://a.example.com https://b.example.com", `invalid character " " in host name`},
 		{"comma in a password", "https://u:s3cret,x@a.example.com", "https://u:xxxxx", "invalid port; write https://HOST[:PORT][/PATH]; inside user or password write a slash as %2F, a comma as %2C, a bar as %7C"},
 		{"slash in a password", "https://u:s3c/ret@a.example.com", "https://xxxxx@a.example.com", "invalid port"},

@@ -106,7 +106,7 @@ func (r row) checkHang(t *testing.T, rnd *rand.Rand, l *lab, chain goenv.Chain) 
 	if model.end != goenv.Hung {
 		return 0
 	}
-	ctx := l.until(t, func() bool { return slices.Equal(stepsOf(c, l.proxies.Requests()), model.steps) })
+	ctx := until(t, func() bool { return slices.Equal(stepsOf(c, l.proxies.Requests()), model.steps) })
 	out := l.download(ctx, t, []string{"GOPROXY=" + l.expand(r.goproxy, nil), "GOSUMDB=off"}, c)
 	r.compare(t, c, model, l.observe(c, out, l.proxies.Requests()), out)
 	return 1
@@ -129,7 +129,7 @@ func (r row) checkDatabase(t *testing.T, rnd *rand.Rand, l *lab) int {
 	model.steps = slices.Compact(model.steps)
 	ctx := t.Context()
 	if model.end == goenv.Hung {
-		ctx = l.until(t, func() bool { return slices.Equal(lookupSteps(l.proxies.Requests()), model.steps) })
+		ctx = until(t, func() bool { return slices.Equal(lookupSteps(l.proxies.Requests()), model.steps) })
 	}
 	out := l.download(ctx, t, []string{"GOPROXY=" + goproxy, "GOSUMDB=" + proxytest.GOSUMDB, "GONOPROXY=none"}, c)
 	r.compare(t, c, model, l.observeLookup(c, out), out)
@@ -179,6 +179,23 @@ func TestDifferentialGoSum(t *testing.T) {
 				out := l.download(t.Context(), t, []string{"GOPROXY=" + goproxy, "GOSUMDB=off"}, c)
 				r.compare(t, c, r.model(chain, c, ""), l.observe(c, out, l.proxies.Requests()), out)
 			}
+		}
+	}
+}
+
+// TestDifferentialSumDB holds ParseSumDB against the real go command.
+func TestDifferentialSumDB(t *testing.T) {
+	l := newLab(t, "")
+	c := cell{path: "m1.example.com/case/x", version: "v1.0.0"}
+	for _, value := range []string{
+		"off", "sum.golang.org", "sum.golang.google.cn", "sum.golang.org https://a.example.com", proxytest.GOSUMDB, " " + proxytest.GOSUMDB + "\t",
+		" ", "OFF", "off ", "none", "sum.example.com", "sum.golang.google.cn https://a.example.com", "sum.golang.org https://a.example.com x",
+		"sum.golang.org https://a.example.com:x", proxytest.SumDBName + "+b16d6d3d+x", strings.Replace(proxytest.GOSUMDB, "+b", "+c", 1),
+	} {
+		out := l.download(t.Context(), t, []string{"GOPROXY=" + l.expand("{a}", nil), "GOSUMDB=" + value}, c)
+		refused := strings.Contains(out.modules[c.path].Error, "GOSUMDB")
+		if db, err := goenv.ParseSumDB(value); refused != (err != nil) {
+			t.Errorf("ParseSumDB(%q) = %+v, %v; go: %s", value, db, err, out.modules[c.path].Error)
 		}
 	}
 }

@@ -71,6 +71,8 @@ type result struct {
 // module cache. It kills the command when ctx ends.
 func (l *lab) download(ctx context.Context, t *testing.T, settings []string, cells ...cell) result {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	home := t.TempDir()
 	r := result{modules: map[string]download{}, cache: filepath.Join(home, "mod")}
 	var stdout, stderr bytes.Buffer
@@ -98,10 +100,9 @@ func (l *lab) download(ctx context.Context, t *testing.T, settings []string, cel
 	}
 }
 
-// until returns a context that ends when done is true, at the latest when go is
-// hopelessly late.
-func (l *lab) until(t *testing.T, done func() bool) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+// until returns a context that ends when done is true.
+func until(t *testing.T, done func() bool) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer cancel()

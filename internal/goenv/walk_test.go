@@ -71,6 +71,8 @@ func TestWalk(t *testing.T) {
 		{"not by off", "A|off", Request{File: Lookup}, []Answer{Status}, "A.supported: stopped by A"},
 		{"silence", "A|direct", Request{File: Lookup}, []Answer{Hang}, "A.supported: hung by A"},
 
+		{"go remembers what a proxy said", "A|A|B", Request{File: Info}, []Answer{Status, OK}, "A.info C.info: served by C"},
+		{"but not for a zip", "A|A", Request{File: Zip}, []Answer{Status, OK}, "A.zip B.zip: served by B"},
 		{"credentials over http are not sent", "http://u:p@A|B", Request{File: Zip}, []Answer{OK}, "B.zip: served by B"},
 		{"no host", "https:///x,B", Request{File: Zip}, nil, ": stopped by A"},
 	} {
