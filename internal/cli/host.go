@@ -32,9 +32,9 @@ type Host struct {
 	TempDir        string              // for files that later steps read, if the CI names no place
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// Width is the width of the terminal that Stderr is, in columns; 0 if it
-	// is none.
-	Width int
+	// Width and ErrWidth are the widths of the terminals that Stdout and
+	// Stderr are, in columns; 0 for what is none.
+	Width, ErrWidth int
 }
 
 // FromOS returns the host that this process runs on.
@@ -45,10 +45,17 @@ func FromOS() Host {
 	}
 	h.Dir, _ = os.Getwd()
 	h.Home, _ = os.UserHomeDir()
-	if fd := int(os.Stderr.Fd()); term.IsTerminal(fd) {
-		h.Width, _, _ = term.GetSize(fd)
-	}
+	h.Width, h.ErrWidth = width(os.Stdout), width(os.Stderr)
 	return h
+}
+
+// width returns the width of the terminal that f is, 0 if it is none.
+func width(f *os.File) int {
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
 }
 
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM. A

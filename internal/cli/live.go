@@ -17,15 +17,16 @@ type live struct {
 	width int
 	order []string
 	state map[string]string
-	drawn int // lines on the screen
+	known map[string]bool // entries whose verdict is there
+	drawn int             // lines on the screen
 }
 
 func newLive(h Host, s *policy.Settings) *live {
-	l := &live{state: map[string]string{}}
-	if h.Width <= 0 || h.Getenv("TERM") == "dumb" || h.Getenv("CI") != "" {
+	l := &live{state: map[string]string{}, known: map[string]bool{}}
+	if h.ErrWidth <= 0 || h.Getenv("TERM") == "dumb" || h.Getenv("CI") != "" {
 		return l
 	}
-	l.w, l.width = h.Stderr, h.Width
+	l.w, l.width = h.Stderr, h.ErrWidth
 	for _, e := range s.Proxies() {
 		l.order = append(l.order, e.Name)
 		l.state[e.Name] = "connecting"
@@ -47,11 +48,12 @@ func (l *live) show(e probe.Event) {
 		l.state[e.Entry] = fmt.Sprintf("ok after %s", e.Took.Round(1e6))
 	case e.Kind == "":
 		l.state[e.Entry] = fmt.Sprintf("%s after %s", e.Class, e.Took.Round(1e6))
-	case !e.Done:
-		l.state[e.Entry] = "asking for " + string(e.Kind)
-	default:
+	case e.Done || l.known[e.Entry]: // news of a request may come after the verdict
 		return
+	default:
+		l.state[e.Entry] = "asking for " + string(e.Kind)
 	}
+	l.known[e.Entry] = e.Kind == ""
 	l.draw()
 }
 
