@@ -51,15 +51,15 @@ func setupScript(env *testscript.Env) error {
 	if s.plain, err = proxytest.Start(proxytest.Options{}); err != nil {
 		return err
 	}
-	env.Defer(func() { s.plain.Close() })
+	env.Defer(func() { closed(env, s.plain) })
 	if s.secure, err = proxytest.Start(proxytest.Options{TLS: proxytest.PrivateCA}); err != nil {
 		return err
 	}
-	env.Defer(func() { s.secure.Close() })
+	env.Defer(func() { closed(env, s.secure) })
 	if s.evil, err = proxytest.Start(proxytest.Options{TLS: proxytest.PrivateCA}); err != nil {
 		return err
 	}
-	env.Defer(func() { s.evil.Close() })
+	env.Defer(func() { closed(env, s.evil) })
 	s.forward, err = proxytest.StartForward("", map[string]*proxytest.Server{
 		"proxy.example.com": s.secure, "other.example.com": s.secure, "evil.example.com": s.evil,
 	})
@@ -88,6 +88,14 @@ func setupScript(env *testscript.Env) error {
 	return nil
 }
 
+// closed closes a server, and fails the script if it named a fault that does
+// not exist.
+func closed(env *testscript.Env, s *proxytest.Server) {
+	if err := s.Close(); err != nil {
+		env.T().Fatal(err)
+	}
+}
+
 // requests returns all requests that any server of the script has seen, each
 // as "HOST METHOD PATH".
 func (s *servers) requests() string {
@@ -98,7 +106,7 @@ func (s *servers) requests() string {
 		}
 	}
 	for _, r := range s.forward.Requests() {
-		b.WriteString("forward " + r.Method + " " + r.Path + "\n")
+		b.WriteString("forward " + r.Method + " " + r.Host + r.Path + "\n")
 	}
 	return b.String()
 }
