@@ -27,9 +27,8 @@ type Client struct {
 
 // An Answer is a response with status 200.
 type Answer struct {
-	Body   io.ReadCloser // to be closed by the caller
-	Host   string        // host[:port] that sent it, after redirects; "" for a file
-	Length int64         // of the body, -1 if unknown
+	Body io.ReadCloser // to be closed by the caller
+	Host string        // host[:port] that sent it, after redirects; "" for a file
 
 	url    string
 	client *Client
@@ -57,7 +56,7 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 		return nil, c.fail(u.String(), err)
 	}
 	final := resp.Request.URL
-	a := &Answer{resp.Body, final.Host, resp.ContentLength, final.String(), c}
+	a := &Answer{resp.Body, final.Host, final.String(), c}
 	if resp.StatusCode != http.StatusOK {
 		return nil, a.refused(resp.StatusCode)
 	}

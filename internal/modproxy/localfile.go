@@ -30,11 +30,7 @@ func (c *Client) open(u *url.URL) (*Answer, error) {
 		}
 		return nil, e
 	}
-	length := int64(-1)
-	if info, err := f.Stat(); err == nil {
-		length = info.Size()
-	}
-	return &Answer{f, "", length, u.String(), c}, nil
+	return &Answer{f, "", u.String(), c}, nil
 }
 
 // localPath turns the path of a file URL into one of this system.

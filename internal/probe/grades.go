@@ -65,26 +65,35 @@ func (g *grades) works() (module.Version, bool) {
 // failure returns the first outcome, in the order of the grades, that keeps
 // builds from using the proxy, and its class; "" if there is none.
 func (g *grades) failure() (outcome, decision.Class) {
-	_, served := g.works()
-	if g.zip.class != "" && !(g.canaryRefused && served) {
-		if g.zipBlocked {
-			return g.zip, decision.ZipBlocked
-		}
-		if !g.canaryRefused || !slices.ContainsFunc(g.outcomes, g.blocks) {
-			return g.zip, g.zip.class
+	switch {
+	case g.zipBlocked:
+		return g.zip, decision.ZipBlocked
+	case g.zip.class != "" && !g.canaryRefused:
+		return g.zip, g.zip.class
+	}
+	project := g.of(decision.Project)
+	for _, o := range append(project, g.of(decision.BigZip)...) {
+		if g.blocks(o) {
+			return o, g.classOf(o)
 		}
 	}
-	for _, kind := range []decision.CheckKind{decision.Project, decision.BigZip} {
-		for _, o := range g.of(kind) {
-			switch {
-			case g.blocks(o) && (o.storageFault(g.proxy.site) || kind == decision.BigZip && (o.class == decision.Forbidden || o.class == decision.Missing)):
-				return o, decision.ZipBlocked
-			case g.blocks(o), kind == decision.Project && o.class != "" && !served:
-				return o, o.class
-			}
-		}
+	if _, served := g.works(); served || len(project) == 0 {
+		return outcome{}, ""
 	}
-	return outcome{}, ""
+	if g.canaryRefused {
+		return g.zip, g.zip.class
+	}
+	return project[0], project[0].class
+}
+
+// classOf is the class of a failure that blocks builds: a big zip that fails
+// alone, or where it is kept, is one of zips.
+func (g *grades) classOf(o outcome) decision.Class {
+	refused := o.class == decision.Forbidden || o.class == decision.Missing
+	if o.question.kind == decision.BigZip && (refused || o.storageFault(g.proxy.site)) {
+		return decision.ZipBlocked
+	}
+	return o.class
 }
 
 func (g *grades) of(kind decision.CheckKind) []outcome {
@@ -111,6 +120,8 @@ func (g *grades) evidence() decision.Evidence {
 		ev.Class, ev.Detail, ev.Next = class, g.explain(o, class), g.proxy.next(o, class)
 	case g.canaryRefused:
 		ev.Detail = fmt.Sprintf("the canary is not allowed here (%s); %s", g.zip.detail, g.projectCheck().Detail)
+	case g.projectCheck().Class != "":
+		ev.Detail = g.projectCheck().Detail
 	}
 	ev.Took = time.Since(g.proxy.start)
 	// Servers choose parts of the text, down to the names of hosts.
@@ -132,7 +143,7 @@ func (g *grades) explain(o outcome, class decision.Class) string {
 		return o.text() + "; its .mod file is served"
 	case o.elsewhere(g.proxy.site):
 		return fmt.Sprintf("%s: redirected to %s: %s", o.question.what, o.host, o.detail)
-	case o.question.kind == decision.Project && !g.blocks(o):
+	case o.question.kind == decision.Project:
 		return g.projectCheck().Detail
 	case g.canaryRefused && o.question.kind == decision.Zip:
 		return o.text() + "; " + g.projectCheck().Detail
@@ -233,7 +244,7 @@ func (g *grades) projectCheck() decision.Check {
 	switch served := len(list) - len(bad); {
 	case len(bad) > 0 && c.Class != decision.Forbidden && c.Class != decision.Missing: // not all were waited for
 		c.Detail = bad[0]
-	case served == 0:
+	case served == 0 && len(list) > 0:
 		c.Detail = fmt.Sprintf("none of %d modules of go.sum is served: %s", len(list), bad[0])
 	case len(bad) > 0:
 		c.Detail = fmt.Sprintf("%d of %d modules of go.sum are served, not: %s", served, len(list), bad[0])

@@ -2,6 +2,8 @@ package probe
 
 import (
 	_ "embed"
+	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -70,10 +72,11 @@ func (p *proxy) databaseQuestions() []question {
 }
 
 func (p *proxy) toolchain() []question {
-	if p.cfg.Toolchain == "" {
+	m := module.Version{Path: "golang.org/toolchain", Version: fmt.Sprintf("v0.0.1-%s.%s-%s", p.cfg.Toolchain, runtime.GOOS, runtime.GOARCH)}
+	if p.cfg.Toolchain == "" || module.Check(m.Path, m.Version) != nil {
 		return nil
 	}
-	return []question{critical(toolchainQuestion(p.cfg.Toolchain))} // no go command runs without it
+	return []question{critical(bigQuestion(decision.Toolchain, m))} // no go command runs without it
 }
 
 // project are the questions for modules of the build's own go.sum.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/probe"
@@ -44,7 +45,7 @@ module inherited.example.net/x
 			p := proxytest.New(t, proxytest.Options{Modules: modules})
 			cfg := setup(t, p, p.URL+"/"+fault)
 			cfg.GoSum = goSum(t, all)
-			cfg.Settings.Probe.Timeout = short
+			cfg.Settings.Probe.Timeout = 100 * time.Millisecond
 			cfg.Settings.Private = []string{"git.corp.example.com", "golang.org/x/swordfish"}
 			cfg.Settings.Probe.Canary = "github.com/acme/rocket@v1.2.3 h1:LzX7hefJvL54yjefDEDHNONDjII0t9xZLPXsUe+TKr0="
 			cfg.Getenv = environ("GOPRIVATE=inherited.example.net")

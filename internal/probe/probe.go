@@ -96,7 +96,11 @@ func Run(ctx context.Context, cfg Config) Result {
 	proxies := cfg.Settings.Proxies()
 	answers := make(chan decision.Evidence, len(proxies)) // room for all: nobody waits for us
 	for _, e := range proxies {
-		r.wg.Go(func() { answers <- r.proxy(ctx, e) })
+		r.wg.Go(func() {
+			if ev := r.proxy(ctx, e); ctx.Err() == nil { // else we have made it fail
+				answers <- ev
+			}
+		})
 	}
 	routes := make(chan route, len(r.databases))
 	for i, db := range r.databases {

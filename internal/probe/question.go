@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"strings"
 
 	"golang.org/x/mod/module"
@@ -63,8 +62,7 @@ type canary struct {
 	zip, mod string // h1; mod is "" if unknown
 }
 
-// file returns the question for a file of m. All our modules have a path: those
-// of go.sum were checked when they were picked.
+// file returns the question for a file of m, which has passed [module.Check].
 func file(kind decision.CheckKind, m module.Version, k modproxy.Kind) question {
 	path, err := modproxy.File{Path: m.Path, Version: m.Version, Kind: k}.URLPath()
 	if err != nil {
@@ -168,11 +166,6 @@ func bigQuestion(kind decision.CheckKind, m module.Version) question {
 		return "", fmt.Sprintf("the first %d KiB", len(body)>>10)
 	}
 	return q
-}
-
-func toolchainQuestion(version string) question {
-	m := module.Version{Path: "golang.org/toolchain", Version: fmt.Sprintf("v0.0.1-%s.%s-%s", version, runtime.GOOS, runtime.GOARCH)}
-	return bigQuestion(decision.Toolchain, m)
 }
 
 func absentQuestion() question {

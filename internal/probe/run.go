@@ -47,7 +47,8 @@ func newRun(cfg Config) *run {
 		slots:     map[string]chan struct{}{},
 	}
 	r.useNetrc = r.goAuth == "" || slices.ContainsFunc(strings.Split(r.goAuth, ";"), func(c string) bool { return strings.TrimSpace(c) == "netrc" })
-	r.private = strings.Join([]string{strings.Join(cfg.Settings.Private, ","), getenv("GOPRIVATE"), getenv("GONOPROXY")}, ",")
+	patterns := append(slices.Clone(cfg.Settings.Private), getenv("GOPRIVATE"), getenv("GONOPROXY"))
+	r.private = strings.ReplaceAll(strings.Join(patterns, ","), " ", "") // go matches nothing after a blank: meant to be private all the same
 	if r.sumdb.Key == "" {
 		r.sumdb, _ = goenv.ParseSumDB("sum.golang.org") // known to go: never an error
 	}

@@ -1,0 +1,116 @@
+package probe
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/module"
+
+	"github.com/org/goproxy-setup/internal/policy"
+)
+
+// The list gives no owner's private repositories away, and can be read and
+// amended by people.
+func TestPublicList(t *testing.T) {
+	last := ""
+	for line := range strings.Lines(publicList) {
+		path := strings.TrimSuffix(line, "\n")
+		if path == "" || strings.HasPrefix(path, "#") {
+			last = ""
+			continue
+		}
+		if path <= last {
+			t.Errorf("%s is not in order after %s", path, last)
+		}
+		last = path
+		if err := module.CheckPath(path); err != nil && !strings.HasPrefix(path, "gopkg.in") {
+			t.Error(err)
+		}
+		if host, rest, _ := strings.Cut(path, "/"); host == "github.com" && strings.Count(rest, "/") < 1 {
+			t.Errorf("%s names all repositories of an owner", path)
+		}
+		if strings.HasSuffix(path, "/v2") {
+			t.Errorf("%s: major versions are covered by their path", path)
+		}
+	}
+	for _, m := range []module.Version{quote.Version, toml.Version, listed, big} {
+		if !knownPublic(m.Path) {
+			t.Errorf("the canary %s is not on the list", m.Path)
+		}
+	}
+}
+
+func TestKnownPublic(t *testing.T) {
+	for path, want := range map[string]bool{
+		"golang.org/x/text":                true,
+		"golang.org/xyz":                   false,
+		"golang.org":                       false,
+		"github.com/stretchr/testify":      true,
+		"github.com/stretchr/testify/v2":   true,
+		"github.com/stretchr/testify-fork": false,
+		"github.com/stretchr/secret":       false,
+		"github.com/Stretchr/testify":      false,
+		"git.corp.example.com/lib":         false,
+		"":                                 false,
+	} {
+		if got := knownPublic(path); got != want {
+			t.Errorf("knownPublic(%q) = %v", path, got)
+		}
+	}
+}
+
+// A name that resolves to a metadata address is refused before the connection.
+func TestDialerChecksResolvedAddresses(t *testing.T) {
+	s := new(site)
+	for _, addr := range []string{"169.254.169.254:80", "[fe80::1%lo]:80", "[fd00:ec2::254]:80", "100.100.100.200:80"} {
+		conn, err := s.dialer(nil)(t.Context(), "tcp", addr)
+		if conn != nil {
+			conn.Close()
+		}
+		if _, ok := errors.AsType[*notAllowedError](err); !ok {
+			t.Errorf("dialling %s: %v; want a refusal", addr, err)
+		}
+	}
+}
+
+func TestNeverAsked(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"169.254.0.1": true, "169.254.169.254": true, "::ffff:169.254.169.254": true, "fe80::1": true, "fe80::1%eth0": true, "febf::1": true,
+		"fd00:ec2::254": true, "100.100.100.200": true, "::ffff:100.100.100.200": true,
+		"127.0.0.1": false, "10.0.0.1": false, "192.168.1.1": false, "fd00::1": false, "100.64.0.1": false, "8.8.8.8": false,
+	} {
+		if got := neverAsked(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("neverAsked(%s) = %v", addr, got)
+		}
+	}
+}
+
+// The policy's HTTP proxy comes before the environment's; both lists of
+// exceptions apply, and loopback is never asked through one.
+func TestHTTPProxyFunc(t *testing.T) {
+	env := map[string]string{"HTTPS_PROXY": "http://env.example.com:3128", "HTTP_PROXY": "plain.example.com:3128", "no_proxy": ".internal.example.com"}
+	s := &policy.Settings{HTTPSProxy: "http://policy.example.com:3128", NoProxy: "10.0.0.0/8"}
+	f := httpProxyFunc(s, func(name string) string { return env[name] })
+	for target, want := range map[string]string{
+		"https://proxy.example.com":            "http://policy.example.com:3128",
+		"http://proxy.example.com":             "http://plain.example.com:3128",
+		"https://mirror.internal.example.com":  "",
+		"https://10.1.2.3":                     "",
+		"https://localhost:8443":               "",
+		"https://127.0.0.1":                    "",
+		"https://[::1]":                        "",
+		"https://internal.example.com.evil.io": "http://policy.example.com:3128",
+	} {
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := f(u)
+		if s := ""; err != nil || got != nil && got.String() != want || got == nil && s != want {
+			t.Errorf("%s goes through %v, %v; want %q", target, got, err, want)
+		}
+	}
+}
