@@ -162,6 +162,12 @@ func buildImage(t *testing.T, name string) {
 // "uses: org/goproxy-setup@v1"; see [published].
 func releasedAction(t *testing.T) string {
 	t.Helper()
+	return pinnedAction(t, "docker://"+image(t))
+}
+
+// pinnedAction is releasedAction with another image.
+func pinnedAction(t *testing.T, image string) string {
+	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"action.yml", "ci-templates/github/binary/action.yml", "ci-templates/github/binary/fetch.sh", ".ci/pin-release.sh"} {
 		data, err := os.ReadFile(filepath.Join(root, name))
@@ -171,7 +177,7 @@ func releasedAction(t *testing.T) string {
 		write(t, dir, name, string(data))
 	}
 	write(t, dir, "dist/SHA256SUMS", strings.Repeat("0", 64)+"  goproxy-setup-linux-amd64\n")
-	must(t, dir, environ(), "sh", ".ci/pin-release.sh", "v1.2.3", "docker://"+image(t), "dist/SHA256SUMS")
+	must(t, dir, environ(), "sh", ".ci/pin-release.sh", "v1.2.3", image, "dist/SHA256SUMS")
 	return dir
 }
 

@@ -103,6 +103,21 @@ environments:
 	}
 }
 
+// The steps of a job that has a container of its own see a third path, which
+// nobody tells: a netrc would be lost, so the step fails and says what to do.
+func TestContainerCannotHandOverToAJobContainer(t *testing.T) {
+	p := bridgeProxy(t, proxytest.Options{TLS: proxytest.PrivateCA})
+	dir := project(t, p)
+	write(t, dir, "ca.pem", string(p.CA))
+	write(t, dir, policyFile, fmt.Sprintf("version: 1\nproxies:\n  corp: { url: %q, tls: { ca: ca.pem } }\nenvironments:\n  default: { chain: [corp] }\n", p.URL))
+	step := newRunnerStep(t, dir)
+	step.inputs["ENVIRONMENT"], step.inputs["JOB-CONTAINER"] = "default", "0123456789ab"
+	got := step.run(t, image(t))
+	if got.exit != 3 || len(got.env) != 0 || !strings.Contains(got.log, "github/binary") {
+		t.Errorf("exit %d, exported %v; want exit 3, nothing, and the binary action named", got.exit, got.env)
+	}
+}
+
 // What cannot be reached from inside the container may be right outside: a
 // proxy on the machine's loopback address keeps its place, and the step that
 // follows uses it.

@@ -230,3 +230,19 @@ go mod download && echo "downloaded"
 		t.Errorf("the password is in the log or in an output")
 	}
 }
+
+// The workflow that users copy does what it says.
+func TestWorkflowToCopy(t *testing.T) {
+	p := bridgeProxy(t, proxytest.Options{})
+	dir := project(t, p)
+	write(t, dir, policyFile, twoProxies(p, "/502"))
+	text, err := os.ReadFile(filepath.Join(root, "ci-templates/github/workflow.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := append(published(releasedAction(t)), "--job", "linux", "--var", "GOPROXY_ENVIRONMENT=staging")
+	run := act(t, dir, string(text), args...)
+	if run.exit != 0 || !strings.Contains(run.log(), "built through a fallback: ") {
+		t.Errorf("exit %d; want a build through a fallback", run.exit)
+	}
+}
