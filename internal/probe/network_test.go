@@ -151,29 +151,6 @@ func TestNoProxy(t *testing.T) {
 	}
 }
 
-// Both families of addresses are tried, and what became of each is shown.
-func TestFamilies(t *testing.T) {
-	p := proxytest.New(t, proxytest.Options{})
-	_, port, _ := strings.Cut(strings.TrimPrefix(p.URL, "http://"), ":")
-	l, err := net.Listen("tcp6", "[::1]:"+port)
-	if err == nil {
-		l.Close() // free: ::1 refuses, 127.0.0.1 answers
-	}
-	ev := one(t, setup(t, p, "http://localhost:"+port))
-	if ev.Class != "" {
-		t.Fatalf("got %q: %s", ev.Class, ev.Detail)
-	}
-	dns, _ := ev.Check(decision.DNS)
-	tcp, _ := ev.Check(decision.TCP)
-	want := "v4 ok"
-	if strings.Contains(dns.Detail, "::1") {
-		want = "v6 failed (connection refused), v4 ok"
-	}
-	if tcp.Detail != want {
-		t.Errorf("TCP check says %q, addresses %q; want %q", tcp.Detail, dns.Detail, want)
-	}
-}
-
 // One accident of a proxy is forgiven, and only one.
 func TestOneRetry(t *testing.T) {
 	for _, tt := range []struct {

@@ -78,7 +78,7 @@ const (
 )
 
 // short is a time-out for proxies that never answer.
-const short = 300 * time.Millisecond
+const short = 500 * time.Millisecond
 
 // Each fault has its class, and says what happened and what to do.
 func TestFaults(t *testing.T) {

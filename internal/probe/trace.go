@@ -94,13 +94,19 @@ func (t *trace) hop(u *url.URL, proxy *url.URL) {
 	defer t.mu.Unlock()
 	t.hops++
 	t.host, t.proxy = u.Host, ""
-	t.enter(resolving)
+	t.phase, t.since = resolving, time.Now()
 	if proxy != nil {
 		t.proxy = proxy.Host
 	}
 }
 
-func (t *trace) enter(p phase) { t.phase, t.since = p, time.Now() }
+// enter is for phases that follow each other; a second address is connected to
+// within the same one.
+func (t *trace) enter(p phase) {
+	if t.phase != p {
+		t.phase, t.since = p, time.Now()
+	}
+}
 
 // begin enters a phase. Only the first hop's times are kept.
 func (t *trace) begin(p phase, s *span) {
