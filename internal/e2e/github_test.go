@@ -242,7 +242,7 @@ func TestWorkflowToCopy(t *testing.T) {
 	}
 	args := append(published(releasedAction(t)), "--job", "linux", "--var", "GOPROXY_ENVIRONMENT=staging")
 	run := act(t, dir, string(text), args...)
-	if run.exit != 0 || !strings.Contains(run.log(), "built through a fallback: ") {
+	if run.exit != 0 || !strings.Contains(run.log(), "built through a fallback, because ") {
 		t.Errorf("exit %d; want a build through a fallback", run.exit)
 	}
 }
