@@ -29,6 +29,7 @@ func (r *run) proxy(ctx context.Context, e policy.Entry) decision.Evidence {
 	if ev, known := p.prepare(); known {
 		return ev
 	}
+	p.site.client.User = r.login(e, p.site.base)
 	ctx, cancel := context.WithTimeout(ctx, r.limit())
 	ev := p.evidence(ctx)
 	r.wg.Go(func() { // the evidence need not wait for that
@@ -64,7 +65,6 @@ func (p *proxy) prepare() (ev decision.Evidence, known bool) {
 		return fail(decision.UnknownCA, "its own authority: "+oneLine(err), "correct tls.ca of this proxy: a PEM file, relative to the policy file")
 	}
 	p.site = p.newSite(base, roots)
-	p.site.client.User = p.login(p.entry, base)
 	return decision.Evidence{}, false
 }
 

@@ -58,7 +58,7 @@ func newRun(cfg Config) *run {
 	if cfg.Progress != nil {
 		r.events = make(chan Event, 64)
 	}
-	if cfg.Budget > 0 {
+	if cfg.Budget != 0 {
 		r.spent = time.After(cfg.Budget)
 	}
 	return r
@@ -85,7 +85,7 @@ func routesTo(db goenv.SumDB) []policy.Database {
 // so that there is time to say what happened.
 func (r *run) limit() time.Duration {
 	limit := r.cfg.Settings.Probe.Timeout
-	if b := r.cfg.Budget; b > 0 {
+	if b := r.cfg.Budget; b != 0 {
 		limit = min(limit, b*9/10)
 	}
 	return limit
@@ -126,6 +126,7 @@ func (r *run) database(ctx context.Context, db policy.Database) decision.Databas
 	if ev, known := p.prepare(); known {
 		return fail(ev.Class, ev.Detail)
 	}
+	p.site.client.User = r.netrcLogin(p.site.base) // the policy's are for its proxies
 	defer p.close()
 	ctx, cancel := context.WithTimeout(ctx, r.limit())
 	defer cancel()

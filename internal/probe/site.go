@@ -209,6 +209,12 @@ func (r *run) login(e policy.Entry, base *url.URL) *url.Userinfo {
 			return url.UserPassword(user, password)
 		}
 	}
+	return r.netrcLogin(base)
+}
+
+// netrcLogin returns the netrc file's credentials for a URL, nil if there are
+// none.
+func (r *run) netrcLogin(base *url.URL) *url.Userinfo {
 	if m, ok := netrc.Lookup(r.cfg.Netrc, base); ok && r.useNetrc {
 		return url.UserPassword(m.Login, m.Password)
 	}

@@ -100,10 +100,11 @@ func (t *trace) hop(u *url.URL, proxy *url.URL) {
 	}
 }
 
-// enter is for phases that follow each other; a second address is connected to
-// within the same one.
+// enter is for phases that follow each other: a second address is connected to
+// within the same one, and a request that was given another's connection does
+// not go back to wait for its own.
 func (t *trace) enter(p phase) {
-	if t.phase != p {
+	if p > t.phase {
 		t.phase, t.since = p, time.Now()
 	}
 }

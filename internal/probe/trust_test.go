@@ -166,3 +166,22 @@ func TestMetadataAddresses(t *testing.T) {
 		})
 	}
 }
+
+// A database is no proxy of the policy, whatever its name: it gets no login of
+// the policy.
+func TestDatabaseCredentials(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{TLS: proxytest.PrivateCA})
+	cfg := setup(t, p, p.URL+"/sumdb:404")
+	trust(&cfg, p)
+	cfg.Databases = []policy.Database{{Name: cfg.Settings.Chain[0].Name, GOSUMDB: "x", URL: p.URL + "/ok/sumdb/sum.golang.org"}}
+	cfg.Credentials = func(policy.Entry) (string, string, bool) { return "ci", "secret", true }
+	res := probe.Run(t.Context(), cfg)
+	if d := res.Databases[0]; d.Class != "" {
+		t.Errorf("the database has class %q: %s", d.Class, d.Detail)
+	}
+	for _, r := range p.Requests() {
+		if sent := r.Header.Get("Authorization") != ""; sent != (r.Prefix == "/sumdb:404") {
+			t.Errorf("%s%s: credentials sent: %v", r.Prefix, r.Path, sent)
+		}
+	}
+}
