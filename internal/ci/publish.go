@@ -157,27 +157,52 @@ func (j *Job) checkRun(ctx context.Context, r *report.Report, summary string) {
 	}
 }
 
-// Outranked returns a warning if variables of the project may hide those of
-// settings from later jobs. In GitLab a variable of a project, group, instance
-// or pipeline wins over a dotenv report. The job can't see where a variable
-// comes from; one that is there before this program has exported anything, with
-// another value, is such a variable or the image's own.
-func (j *Job) Outranked(settings []report.Setting) []report.Finding {
-	if j.System != GitLab || j.host.Getenv("GOPROXY_RESULT_ENVIRONMENT_SOURCE") != "" {
-		return nil // or it comes from an earlier report of ours
+// jobOnly are settings that name files of this job, which later jobs of GitLab
+// do not have.
+var jobOnly = []string{"NETRC", "SSL_CERT_DIR"}
+
+// travelling returns r as a dotenv report carries it to other jobs.
+func (j *Job) travelling(r *report.Report) *report.Report {
+	if j.System != GitLab {
+		return r // elsewhere such a file serves the same job
 	}
-	var names []string
-	for _, s := range settings {
-		if v := j.host.Getenv(s.Name); v != "" && v != s.Value {
-			names = append(names, s.Name)
-		}
-	}
-	if names == nil {
+	t := *r
+	t.Settings = slices.DeleteFunc(slices.Clone(r.Settings), func(s report.Setting) bool { return slices.Contains(jobOnly, s.Name) })
+	return &t
+}
+
+// DotenvFindings warns of what a dotenv report cannot do with the settings: in
+// GitLab a variable of a project, group, instance or pipeline wins over the
+// report, and credentials do not travel with it. A job can't see where a
+// variable comes from; one that is there before this program has exported
+// anything, with another value, is such a variable or the image's own.
+func (j *Job) DotenvFindings(settings []report.Setting) []report.Finding {
+	if j.System != GitLab {
 		return nil
 	}
-	return []report.Finding{{
-		ID: "variable-outranks", Severity: report.Warning, Title: "CI/CD variable outranks the dotenv report",
-		Message: strings.Join(names, ", ") + " had another value before this job's script ran: a CI/CD variable of the project, group or instance wins over artifacts:reports:dotenv in later jobs",
-		Fix:     "delete that variable, or run the setup in the job that needs it",
-	}}
+	ours := j.host.Getenv("GOPROXY_RESULT_ENVIRONMENT_SOURCE") != "" // from an earlier report
+	var outrank, stay []string
+	for _, s := range settings {
+		if slices.Contains(jobOnly, s.Name) {
+			stay = append(stay, s.Name)
+		} else if v := j.host.Getenv(s.Name); v != "" && v != s.Value && !ours {
+			outrank = append(outrank, s.Name)
+		}
+	}
+	var list []report.Finding
+	if outrank != nil {
+		list = append(list, report.Finding{
+			ID: "variable-outranks", Severity: report.Warning, Title: "CI/CD variable outranks the dotenv report",
+			Message: strings.Join(outrank, ", ") + " had another value before this job's script ran: a CI/CD variable of the project, group or instance wins over artifacts:reports:dotenv in later jobs",
+			Fix:     "delete that variable, or run the setup in the job that needs it",
+		})
+	}
+	if stay != nil {
+		list = append(list, report.Finding{
+			ID: "dotenv-without-credentials", Severity: report.Warning, Title: "Credentials do not travel by dotenv",
+			Message: strings.Join(stay, " and ") + " name files of this job: the dotenv report leaves them out, and a proxy that needs them will refuse later jobs",
+			Fix:     "run the setup in the job that needs it: extends: .goproxy-setup",
+		})
+	}
+	return list
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/org/goproxy-setup/internal/render"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -330,7 +331,7 @@ func TestPublishElsewhere(t *testing.T) {
 	}
 }
 
-func TestOutranked(t *testing.T) {
+func TestDotenvFindings(t *testing.T) {
 	settings := []report.Setting{{Name: "GOPROXY", Value: "https://ours.example.com"}, {Name: "GOSUMDB", Value: "sum.golang.org"}}
 	for _, tt := range []struct {
 		name   string
@@ -346,14 +347,36 @@ func TestOutranked(t *testing.T) {
 		{"elsewhere nothing outranks us", GitHub, []string{"GOPROXY", "direct"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := newRunner(t, tt.system, tt.env...).Outranked(settings)
+			got := newRunner(t, tt.system, tt.env...).DotenvFindings(settings)
 			if len(got) == 0 && tt.want == "" {
 				return
 			}
 			if len(got) != 1 || tt.want == "" || !strings.HasPrefix(got[0].Message, tt.want+" had") || strings.Contains(got[0].Message, "pw") {
-				t.Errorf("Outranked = %+v; want %q, without its value", got, tt.want)
+				t.Errorf("DotenvFindings = %+v; want %q, without its value", got, tt.want)
 			}
 		})
+	}
+}
+
+// A dotenv report of GitLab goes to other jobs, which don't have the files of
+// this one; elsewhere such a file serves the job itself.
+func TestDotenvLeavesOutFilesOfTheJob(t *testing.T) {
+	rep := &report.Report{Outcome: report.OK, Settings: []report.Setting{{Name: "GOPROXY", Value: "https://ours.example.com"}, {Name: "NETRC", Value: "/job/netrc"}}}
+	for system, kept := range map[System]bool{GitLab: false, Jenkins: true, None: true} {
+		r := newRunner(t, system)
+		if err := r.WriteFiles(rep, []Write{{render.Dotenv, "out.env"}}, render.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(r.dir, "work", "out.env"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(data), "NETRC="); got != kept || !strings.Contains(string(data), "GOPROXY=") {
+			t.Errorf("%s: %q; want NETRC in it: %v", system, data, kept)
+		}
+		if got := len(r.DotenvFindings(rep.Settings)) > 0; got == kept {
+			t.Errorf("%s: a finding: %v", system, got)
+		}
 	}
 }
 

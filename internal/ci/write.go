@@ -51,7 +51,11 @@ func (j *Job) WriteFiles(r *report.Report, writes []Write, opt render.Options) (
 			return fmt.Errorf("%s is to be written twice", w.Path)
 		}
 		seen[path] = true
-		data, err := render.Render(w.Kind, r, opt)
+		shown := r
+		if w.Kind == render.Dotenv {
+			shown = j.travelling(r)
+		}
+		data, err := render.Render(w.Kind, shown, opt)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.Path, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ left alone; otherwise the public chain is used.`,
 			option{name: "override", usage: "replace a GOPROXY that is set although there is no policy file."},
 			option{name: "strategy", arg: "STRATEGY", usage: "order or fastest, instead of the policy's."},
 			option{name: "on-fallback", arg: "REACTION", usage: "notice, warn or fail, instead of the policy's."},
-			option{name: "fallback-exit-code", arg: "N", usage: "exit with N after exporting a fallback chain (default 0)."},
+			option{name: "fallback-exit-code", arg: "N", usage: "exit with N after exporting a fallback chain, unless on_fallback\nis notice (default 0)."},
 			option{name: "check-run", usage: "on GitHub, also publish a check run (needs \"checks: write\")."},
 			option{name: "credential-host", arg: "NAME=HOST", repeat: true, usage: "let the secret ${NAME} of the policy be sent to HOST; may be repeated."},
 			option{name: "allow-downgrade", usage: "permit \"sumdb: off\" in the policy."},
@@ -135,7 +136,7 @@ func runSetup(ctx context.Context, c *call) (int, error) {
 	if err != nil {
 		return ExitFailed, err
 	}
-	exit := s.exit(&d)
+	exit := s.exit(in, &d)
 	if err := s.publish(ctx, r, exit); err != nil {
 		return ExitFailed, err
 	}
@@ -206,12 +207,13 @@ func (s *setup) rules() (err error) {
 	return err
 }
 
-// exit returns the exit code that the decision calls for.
-func (s *setup) exit(d *decision.Decision) int {
+// exit returns the exit code that the decision calls for. A fallback that is
+// worth a notice only has none of its own.
+func (s *setup) exit(in *decision.Input, d *decision.Decision) int {
 	switch {
 	case d.Outcome == report.Exhausted, d.Outcome == report.Fallback && len(d.Settings) == 0:
 		return ExitNo
-	case d.Outcome == report.Fallback:
+	case d.Outcome == report.Fallback && in.Settings.OnFallback != policy.FallbackNotice:
 		return s.fallbackExit
 	}
 	return ExitOK
@@ -242,8 +244,6 @@ func (s *setup) report(in *decision.Input, d *decision.Decision) (*report.Report
 	r := d.Report(in)
 	r.Version, _ = build()
 	r.Findings = append(r.Findings, s.findings...)
-	r.Findings = append(r.Findings, s.job.Outranked(r.Settings)...)
-	report.SortFindings(r.Findings)
 	var err error
 	if r.Replay, err = json.Marshal(in); err != nil {
 		return nil, err
@@ -253,6 +253,10 @@ func (s *setup) report(in *decision.Input, d *decision.Decision) (*report.Report
 			return nil, err
 		}
 	}
+	if slices.ContainsFunc(s.writes, func(w ci.Write) bool { return w.Kind == render.Dotenv }) {
+		r.Findings = append(r.Findings, s.job.DotenvFindings(r.Settings)...)
+	}
+	report.SortFindings(r.Findings)
 	s.outputs(in, d, r)
 	return r, nil
 }
