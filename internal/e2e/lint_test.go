@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -68,12 +70,13 @@ func TestActionsAreUsable(t *testing.T) {
 		write(t, dir, name, string(data))
 	}
 	for _, action := range []string{"./", "./ci-templates/github/binary"} {
-		text := "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - id: setup\n        uses: " + action +
-			"\n        with:\n          environment: staging\n      - run: echo \"$X\"\n        env:\n"
+		var env strings.Builder
 		for i, name := range outputNames(t) {
-			text += "          X" + string(rune('A'+i)) + ": ${{ steps.setup.outputs." + name + " }}\n"
+			fmt.Fprintf(&env, "          OUTPUT_%d: ${{ steps.setup.outputs.%s }}\n", i, name)
 		}
-		write(t, dir, ".github/workflows/use.yml", text)
+		write(t, dir, ".github/workflows/use.yml", "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n"+
+			"      - id: setup\n        uses: "+action+"\n        with:\n          environment: staging\n"+
+			"      - run: env\n        env:\n"+env.String())
 		must(t, dir, environ(), "git", "init", "--quiet")
 		if r := run(t, dir, environ(), filepath.Join(bin, "actionlint")); r.exit != 0 {
 			t.Errorf("a workflow that uses %s: exit %d\n%s%s", action, r.exit, r.stdout, r.stderr)

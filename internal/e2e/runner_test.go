@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,18 +81,18 @@ func (s *runnerStep) run(t *testing.T, image string, extra ...string) stepOutcom
 	for name, value := range s.inputs {
 		variables["INPUT_"+name] = value
 	}
-	for name, value := range s.env {
-		variables[name] = value
-	}
+	maps.Copy(variables, s.env)
 	args := []string{"run", "--name", filepath.Base(s.host) + "_" + strconv.Itoa(os.Getpid()), "--label", "goproxy-setup-e2e",
 		"--workdir", "/github/workspace", "--rm"}
 	env := environ("DOCKER_HOST=" + host)
 	for name, value := range variables {
+		if name == "HOME" { // the client reads its own
+			args = append(args, "-e", "HOME="+value)
+			continue
+		}
 		args = append(args, "-e", name) // the value comes from the client's environment
 		env = append(env, name+"="+value)
 	}
-	env = append(env, "HOME="+os.Getenv("HOME")) // the client's own; the container's is on the command line
-	args = setHome(args)
 	mode := ""
 	if s.readOnly {
 		mode = ":ro"
@@ -119,16 +120,6 @@ func (s *runnerStep) run(t *testing.T, image string, extra ...string) stepOutcom
 	}
 	out.summary = string(summary)
 	return out
-}
-
-// setHome gives HOME with its value, because docker's own client reads it too.
-func setHome(args []string) []string {
-	for i, a := range args {
-		if a == "HOME" {
-			args[i] = "HOME=/github/home"
-		}
-	}
-	return args
 }
 
 // own gives everything to the runner's user, as on GitHub's machines.

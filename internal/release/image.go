@@ -14,7 +14,9 @@ type flavour struct {
 	suffix string // of the image's name and file
 	title  string
 	config processConfig
-	layers func(parts, binary string) ([]layer, error)
+	// layers returns what the image is made of for an architecture; program is
+	// the binary for it.
+	layers func(parts, program, arch string) ([]layer, error)
 }
 
 var (
@@ -44,32 +46,31 @@ const caFile = "ca-certificates.crt"
 
 func busyboxFile(arch string) string { return "busybox-" + arch + ".tar" }
 
-func plainLayers(parts, binary string) ([]layer, error) {
+func plainLayers(parts, program, _ string) ([]layer, error) {
 	ca, err := certificateLayer(parts)
 	if err != nil {
 		return nil, err
 	}
-	program, err := read(binary, "goproxy-setup", 0o755)
-	return []layer{ca, {by: "COPY goproxy-setup", entries: []entry{program}}}, err
+	binary, err := read(program, "goproxy-setup", 0o755)
+	return []layer{ca, {by: "COPY goproxy-setup", entries: []entry{binary}}}, err
 }
 
-func shellLayers(parts, binary string) ([]layer, error) {
-	ca, err := certificateLayer(parts)
-	if err != nil {
-		return nil, err
-	}
-	arch := binary[strings.LastIndex(binary, "-")+1:]
+func shellLayers(parts, program, arch string) ([]layer, error) {
 	base, err := shellBase(parts, arch)
 	if err != nil {
 		return nil, err
 	}
-	program, err := read(binary, "usr/bin/goproxy-setup", 0o755)
-	return []layer{{by: "busybox", entries: base}, ca, {by: "COPY goproxy-setup", entries: []entry{program}}}, err
+	ca, err := certificateLayer(parts)
+	if err != nil {
+		return nil, err
+	}
+	binary, err := read(program, "usr/bin/goproxy-setup", 0o755)
+	return []layer{{by: "ADD " + busyboxFile(arch), entries: base}, ca, {by: "COPY goproxy-setup", entries: []entry{binary}}}, err
 }
 
 func certificateLayer(parts string) (layer, error) {
 	ca, err := read(filepath.Join(parts, caFile), "etc/ssl/certs/"+caFile, 0o644)
-	return layer{by: "COPY ca-certificates.crt", entries: []entry{ca}}, err
+	return layer{by: "COPY " + caFile, entries: []entry{ca}}, err
 }
 
 // shellBase returns what a CI system expects to find in a job's image: a shell
@@ -111,7 +112,7 @@ func (r *release) writeImage(f flavour) error {
 	var saved []savedImage
 	tag := strings.TrimPrefix(r.version, "v")
 	for _, arch := range architectures {
-		layers, err := f.layers(r.parts, filepath.Join(r.out, target{"linux", arch}.file()))
+		layers, err := f.layers(r.parts, filepath.Join(r.out, target{"linux", arch}.file()), arch)
 		if err != nil {
 			return err
 		}
