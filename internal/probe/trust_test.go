@@ -11,6 +11,7 @@ import (
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/probe"
 	"github.com/org/goproxy-setup/internal/proxytest"
 )
 
