@@ -118,7 +118,7 @@ func newLookup(rnd *rand.Rand) (c cell, more map[rune]string) {
 }
 
 // newCells makes a row's cells: each file with each first answer, and some more
-// in which the second proxy matters. Of these, every cellsOf-th.
+// in which the second proxy matters. Of these, every n-th, n being everyCell.
 func newCells(rnd *rand.Rand) (cells []cell) {
 	files := []goenv.File{goenv.Info, goenv.Mod, goenv.Zip, goenv.Latest}
 	firsts := slices.Concat(finite[:], []goenv.Answer{goenv.Absent, goenv.Status})
@@ -150,7 +150,7 @@ func archive(cells []cell) string {
 // queries returns the arguments of "go mod download".
 func queries(cells []cell) []string {
 	var args []string
-	for c := range slices.Values(cells) {
+	for _, c := range cells {
 		args = append(args, c.path+"@"+c.version)
 	}
 	return args
