@@ -80,6 +80,7 @@ func (x exported) list() []string {
 func goCommand(t *testing.T, dir string, x exported, env []string, args ...string) result {
 	t.Helper()
 	home := t.TempDir()
+	write(t, home, ".config/go/telemetry/mode", "off") // or go leaves a process behind that writes here
 	all := append(environ(), "HOME="+home, "GOPATH="+home+"/go", "GOENV=off", "GOFLAGS=-modcacherw", "GOCACHE="+goEnv(t, "GOCACHE"))
 	return run(t, dir, slices.Concat(all, env, x.list()), "go", args...)
 }
