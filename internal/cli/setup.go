@@ -327,6 +327,9 @@ func (s *setup) publish(ctx context.Context, r *report.Report, exit int) error {
 	if _, err := s.Stdout.Write(out); err != nil {
 		return errors.Join(fmt.Errorf("writing to stdout: %w", err), s.job.Discard())
 	}
+	if s.Width > 0 && s.job.System == ci.None && s.format == render.Table && len(r.Settings) > 0 {
+		fmt.Fprintln(s.Stderr, `hint: this only shows it; to use it in a shell: eval "$(goproxy-setup setup --format shell)"`)
+	}
 	return nil
 }
 
