@@ -5,7 +5,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,7 +32,7 @@ type exported struct {
 func setup(t *testing.T, dir string, env []string, args ...string) exported {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "report.json")
-	x := exported{env: map[string]string{}}
+	var x exported
 	x.result = run(t, dir, env, program(t), append([]string{"setup", "--format", "shell", "--write", "json=" + file}, args...)...)
 	if data, err := os.ReadFile(file); err == nil {
 		if err := json.Unmarshal(data, &x.report); err != nil {
@@ -41,15 +40,22 @@ func setup(t *testing.T, dir string, env []string, args ...string) exported {
 		}
 	}
 	if x.exit == 0 {
-		// A shell without any variables of ours shows what it was given.
-		out := must(t, dir, []string{"PATH=" + os.Getenv("PATH")}, "env", "-i", "sh", "-ec", `eval "$1"; unset PWD OLDPWD SHLVL _; env -0`, "sh", x.stdout)
-		for setting := range strings.SplitSeq(strings.TrimRight(out, "\x00"), "\x00") {
-			if name, value, ok := strings.Cut(setting, "="); ok {
-				x.env[name] = value
-			}
-		}
+		x.env = evaluated(t, x.stdout)
 	}
 	return x
+}
+
+// evaluated returns the variables that exports make of a shell without any.
+func evaluated(t *testing.T, exports string) map[string]string {
+	t.Helper()
+	out := must(t, "/", []string{"PATH=" + os.Getenv("PATH")}, "env", "-i", "sh", "-ec", `eval "$1"; unset PWD OLDPWD SHLVL _; env -0`, "sh", exports)
+	env := map[string]string{}
+	for setting := range strings.SplitSeq(strings.TrimRight(out, "\x00"), "\x00") {
+		if name, value, ok := strings.Cut(setting, "="); ok {
+			env[name] = value
+		}
+	}
+	return env
 }
 
 // entry returns the report's row of a proxy.
@@ -313,5 +319,5 @@ func checkFallbackFinding(t *testing.T, x exported, first report.Proxy) {
 		}
 		return
 	}
-	t.Errorf("no finding tells of the fallback: %v", slices.Collect(maps.Keys(x.env)))
+	t.Errorf("no finding tells of the fallback: %+v", x.report.Findings)
 }
