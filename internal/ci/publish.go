@@ -121,9 +121,17 @@ func annotate(a *githubactions.Action, r *report.Report) {
 	if r.Outcome == report.Invalid {
 		n = maxAnnotations
 	}
-	for _, f := range r.Findings[:min(n, len(r.Findings))] {
+	loud := slices.DeleteFunc(slices.Clone(r.Findings), quiet)
+	for _, f := range loud[:min(n, len(loud))] {
 		a.Infof("%s", render.WorkflowCommand(string(f.Severity), properties(f), sentence(f)))
 	}
+}
+
+// quiet reports whether a finding is for the summary only: what is so in every
+// run and needs nobody, such as a later proxy that lacks a feature, would teach
+// people to overlook annotations.
+func quiet(f report.Finding) bool {
+	return f.Severity == report.Notice && (strings.HasPrefix(f.ID, "proxy-") || f.ID == "policy-risk")
 }
 
 func properties(f report.Finding) []render.Property {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/goenv"
@@ -32,8 +33,10 @@ func Decide(in Input) Decision {
 	}
 
 	db := sumDB(&in, kept)
-	d.Findings = append(d.Findings, db.findings...)
-	d.settle(&in, kept, db)
+	d.settle(&in, verdicts, kept, db) // first: of equally bad findings, the fallback is the one to annotate
+	if len(kept) > 0 {
+		d.Findings = append(d.Findings, db.findings...) // without any proxy they are noise
+	}
 	d.Proxies = rows(verdicts, d.Chain, d.Primary)
 	d.Findings = append(d.Findings, d.proxyFindings(&in, verdicts)...)
 	d.Findings = append(d.Findings, toolchain(&in, kept)...)
@@ -51,19 +54,23 @@ func Replay(r *report.Report) (Decision, error) {
 }
 
 // settle picks outcome, chain and settings from what was kept.
-func (d *Decision) settle(in *Input, kept []verdict, db database) {
+func (d *Decision) settle(in *Input, verdicts, kept []verdict, db database) {
 	s := &in.Settings
 	if in.Keep {
 		d.Outcome = report.Kept
 		d.Reasons = append(d.Reasons, "no policy file was found and GOPROXY is set: it is left as it is")
 		return
 	}
-	if db.unreachable {
-		kept = nil
-		d.Reasons = append(d.Reasons, "sumdb: required, and no allowed route to the checksum database verifies")
+	why := ""
+	switch {
+	case len(kept) == 0:
+		why = "no module proxy of the chain can be used" + causes(verdicts)
+	case db.unreachable:
+		kept, why = nil, "no allowed route to the checksum database verifies, and the policy says sumdb: required"
 	}
-	if len(kept) == 0 {
-		if kept = d.exhausted(s); kept == nil {
+	if why != "" {
+		d.Reasons = append(d.Reasons, why)
+		if kept = d.exhausted(s, why); kept == nil {
 			return
 		}
 	}
@@ -96,9 +103,23 @@ func (d *Decision) settle(in *Input, kept []verdict, db database) {
 	d.Settings = append(d.Settings, network(in)...)
 }
 
+// causes names every proxy with what keeps it from being used.
+func causes(verdicts []verdict) string {
+	var list []string
+	for _, v := range verdicts {
+		if !v.entry.Keyword() && v.why != "" {
+			list = append(list, v.entry.Name+": "+v.why)
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, "; ") + ")"
+}
+
 // exhausted applies on_exhausted. It returns the entries to go on with, or nil
 // after it has set the outcome.
-func (d *Decision) exhausted(s *policy.Settings) []verdict {
+func (d *Decision) exhausted(s *policy.Settings, why string) []verdict {
 	switch {
 	case s.OnExhausted == policy.ExhaustedDirect && s.Mode == policy.Routed:
 		d.Reasons = append(d.Reasons, "on_exhausted: direct")
@@ -106,22 +127,23 @@ func (d *Decision) exhausted(s *policy.Settings) []verdict {
 	case s.OnExhausted == policy.ExhaustedKeep:
 		d.Outcome = report.Kept
 		d.Reasons = append(d.Reasons, "on_exhausted: keep, so existing settings are left as they are")
-		d.Findings = append(d.Findings, report.Finding{
-			ID: "exhausted", Severity: report.Warning, Title: "No module proxy is usable",
-			Message: "no module proxy of the chain can be used; existing settings were left as they are (on_exhausted: keep)",
-			Fix:     "see the cause and next step of each proxy", Place: s.Places["chain"],
-		})
-		return nil
+		d.dead(s, report.Warning, why+"; existing settings were left as they are (on_exhausted: keep)")
+	default:
+		d.exhaust(s, why)
 	}
-	d.exhaust(s, "no module proxy of the chain can be used, and it has no \"direct\" to fall back on")
 	return nil
 }
 
-func (d *Decision) exhaust(s *policy.Settings, message string) {
+func (d *Decision) exhaust(s *policy.Settings, why string) {
 	d.Outcome, d.Selected, d.Chain, d.Settings = report.Exhausted, "", nil, nil
+	d.dead(s, report.Error, why)
+}
+
+// dead is the one finding that says why nothing was chosen.
+func (d *Decision) dead(s *policy.Settings, severity report.Severity, why string) {
 	d.Findings = append(d.Findings, report.Finding{
-		ID: "exhausted", Severity: report.Error, Title: "No module proxy is usable", Message: message,
-		Fix: "see the cause and next step of each proxy", Place: s.Places["chain"],
+		ID: "exhausted", Severity: severity, Title: "No module proxy is usable", Message: why,
+		Fix: "the table has the next step for each proxy", Place: s.Places["chain"],
 	})
 }
 

@@ -63,6 +63,7 @@ func settings(mode policy.Mode, chain string) policy.Settings {
 //	nolist    @v/list is refused
 //	notool    the toolchain that go.mod asks for is missing
 //	tool      it is there
+//	zip403    zips are refused, .mod files are not
 //	2s        everything passes, each small request takes that long
 func saw(t *testing.T, text string) []Evidence {
 	t.Helper()
@@ -96,6 +97,9 @@ func saw(t *testing.T, text string) []Evidence {
 			}
 			e.Class, e.Detail, e.Next = Class(what), "saw "+what, "mend "+what
 			e.Checks = []Check{{Kind: Zip, Class: e.Class, Detail: e.Detail}}
+			if what == "zip403" {
+				e.Class, e.Checks[0].Class, e.Checks[0].Status = ZipBlocked, Forbidden, 403
+			}
 			list = append(list, e)
 			continue
 		}
@@ -233,6 +237,8 @@ func TestChain(t *testing.T) {
 		{name: "a second gatekeeper may stand in", mode: routed, chain: "g h direct", saw: "g=server-error h=ok", outcome: "fallback", exports: "GOPROXY=h" + db, findings: "fallback"},
 		{name: "overridable gatekeeper down", mode: routed, chain: "o a direct", saw: "o=server-error a=ok", outcome: "fallback", exports: "GOPROXY=a|direct" + db, findings: "fallback"},
 		{name: "a gatekeeper that refuses the canary keeps its place", mode: routed, chain: "g direct", saw: "g=forbidden", outcome: "ok", exports: "GOPROXY=g,direct" + db, findings: "proxy-unknown sumdb-unverified"},
+		{name: "a gatekeeper that refuses the canary's zip keeps its place", mode: routed, chain: "g direct", saw: "g=zip403", outcome: "ok", exports: "GOPROXY=g,direct" + db, findings: "proxy-unknown sumdb-unverified"},
+		{name: "a public proxy that refuses zips is down", mode: routed, chain: "a b", saw: "a=zip403 b=ok", outcome: "fallback", exports: "GOPROXY=b/go" + db, findings: "fallback"},
 		{name: "a public proxy that refuses the canary is down", mode: routed, chain: "a b", saw: "a=forbidden b=ok", outcome: "fallback", exports: "GOPROXY=b/go" + db, findings: "fallback"},
 		{name: "a private proxy without the canary keeps its place", mode: routed, chain: "p a", saw: "p=not-found a=ok", outcome: "ok", exports: "GOPROXY=p|a" + db, findings: "proxy-unknown"},
 
@@ -245,7 +251,7 @@ func TestChain(t *testing.T) {
 		{name: "enforced: never direct, even if asked", mode: enforced, chain: "g direct", saw: "g=ok", outcome: "ok",
 			exports: "GOPROXY=g GONOPROXY=none GOSUMDB=sum.golang.org g/sumdb/sum.golang.org GOVCS=*:off"},
 		{name: "enforced: on_exhausted direct is ignored", mode: enforced, chain: "g", saw: "g=timeout", input: func(in *Input) { in.Settings.OnExhausted = policy.ExhaustedDirect },
-			outcome: "exhausted", findings: "exhausted proxy-down sumdb-unreachable"},
+			outcome: "exhausted", findings: "exhausted proxy-down"},
 		{name: "enforced: the written order stays", mode: enforced, chain: "g h", saw: "g=2s h=ok", input: func(in *Input) { in.Settings.Strategy = policy.Fastest }, outcome: "ok",
 			exports: "GOPROXY=g,h …", findings: "proxy-slow"},
 

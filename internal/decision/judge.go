@@ -43,7 +43,7 @@ func judge(entry policy.Entry, ev *Evidence, container bool) verdict {
 		v.state = report.Unknown
 	case container && unknowable(entry, ev.Class):
 		v.state = report.Unknown
-	case ev.Class == Forbidden && entry.Gatekeeper:
+	case entry.Gatekeeper && refused(ev):
 		v.state, v.why = report.Unknown, "the canary is not allowed here: "+ev.Detail
 	case ev.Class == Missing && (entry.Gatekeeper || entry.Private):
 		v.state, v.why = report.Unknown, "does not serve the canary: "+ev.Detail
@@ -54,6 +54,14 @@ func judge(entry policy.Entry, ev *Evidence, container bool) verdict {
 		}
 	}
 	return v
+}
+
+// refused reports whether the proxy itself, and not a storage host behind it,
+// answered 403 to the canary: all of it, or only the zip, as some gatekeepers
+// do.
+func refused(ev *Evidence) bool {
+	zip, _ := ev.Check(Zip)
+	return ev.Class == Forbidden || ev.Class == ZipBlocked && zip.Status == 403 && ev.FinalHost == ""
 }
 
 // unknowable reports whether a failure of class c, seen from inside a

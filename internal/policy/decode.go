@@ -123,7 +123,11 @@ func (d *decoder) syntax(err error) *Error {
 
 // warn notes something about a valid policy.
 func (p *Policy) warn(id string, at report.Place, hint, format string, args ...any) {
-	f := (&Error{ID: id, Place: at, Msg: fmt.Sprintf(format, args...), Hint: hint}).finding(report.Warning)
+	p.note(report.Warning, id, at, hint, format, args...)
+}
+
+func (p *Policy) note(severity report.Severity, id string, at report.Place, hint, format string, args ...any) {
+	f := (&Error{ID: id, Place: at, Msg: fmt.Sprintf(format, args...), Hint: hint}).finding(severity)
 	if len(p.findings) < maxErrors && !slices.ContainsFunc(p.findings, func(g report.Finding) bool { return g.Place == f.Place && g.Message == f.Message }) {
 		p.findings = append(p.findings, f)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/org/goproxy-setup/internal/report"
 )
 
 // proxyFields are the keys of an entry of "proxies".
@@ -92,7 +94,7 @@ func (p *Policy) noteProxy(px proxy) {
 	}
 	u, _ := url.Parse(px.url.v)
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
-		p.warn(idRisk, px.url.place, "use https",
+		p.note(report.Notice, idRisk, px.url.place, "use https",
 			"proxy %q is asked over plain http: everybody on the way reads which modules are used", px.name)
 	}
 }
