@@ -15,25 +15,15 @@ dir=${XDG_CACHE_HOME:-$HOME/.cache}/goproxy-setup-tools/docker
 socket=$dir/docker.sock
 mkdir -p "$dir"
 
-say() { echo "docker.sh: $*" >&2; }
-fail() { say "$*"; exit 1; }
+. "$(dirname "$0")/apt.sh"
 
 # runs reports whether the engine that "start" started is alive.
 runs() { [ -S "$socket" ] && docker --host "unix://$socket" version >/dev/null 2>&1; }
 
-install_engine() {
-	if command -v dockerd >/dev/null && command -v docker >/dev/null; then return; fi
-	command -v apt-get >/dev/null || fail "no dockerd here and no apt-get to install it: install Docker or set DOCKER_HOST"
-	say "installing Debian's docker.io"
-	apt-get update -q >"$dir/apt.log" 2>&1 &&
-		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 docker.io >>"$dir/apt.log" 2>&1 ||
-		fail "apt-get could not install docker.io: see $dir/apt.log"
-}
-
 start() {
 	if runs; then return; fi
 	[ "$(id -u)" = 0 ] || fail "starting an engine needs root: run as root or set DOCKER_HOST"
-	install_engine
+	command -v dockerd >/dev/null && command -v docker >/dev/null || apt_install docker.io
 	rm -f "$socket" "$dir/pid"
 	# 9 is the lock: the engine must not keep it.
 	setsid dockerd --host "unix://$socket" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" \

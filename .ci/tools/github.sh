@@ -14,21 +14,7 @@ dir=${XDG_CACHE_HOME:-$HOME/.cache}/goproxy-setup-tools/github
 bin=$dir/bin
 mkdir -p "$bin"
 
-say() { echo "github.sh: $*" >&2; }
-fail() { say "$*"; exit 1; }
-
-packages() {
-	missing=
-	for command in curl git npm; do
-		command -v $command >/dev/null || missing="$missing $command"
-	done
-	[ -n "$missing" ] || return 0
-	command -v apt-get >/dev/null || fail "no apt-get here: install$missing"
-	say "installing$missing"
-	apt-get update -q >"$dir/apt.log" 2>&1 &&
-		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 $missing >>"$dir/apt.log" 2>&1 ||
-		fail "apt-get could not install$missing: see $dir/apt.log"
-}
+. "$(dirname "$0")/apt.sh"
 
 # installed reports whether the tool's stamp names this version, and that its command is there.
 installed() { [ -e "$bin/$1" ] && [ "$(cat "$dir/$1.version" 2>/dev/null)" = "$2" ]; }
@@ -51,7 +37,7 @@ action_validator() {
 
 exec 9>"$dir/lock"
 flock 9
-packages
+apt_commands curl git npm
 go_tool actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint"
 go_tool act github.com/nektos/act "$act"
 action_validator

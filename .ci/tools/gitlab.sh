@@ -12,21 +12,7 @@ dir=${XDG_CACHE_HOME:-$HOME/.cache}/goproxy-setup-tools/gitlab
 bin=$dir/bin
 mkdir -p "$bin"
 
-say() { echo "gitlab.sh: $*" >&2; }
-fail() { say "$*"; exit 1; }
-
-packages() {
-	missing=
-	for command in rsync npm git; do
-		command -v $command >/dev/null || missing="$missing $command"
-	done
-	[ -n "$missing" ] || return 0
-	command -v apt-get >/dev/null || fail "no apt-get here: install$missing"
-	say "installing$missing"
-	apt-get update -q >"$dir/apt.log" 2>&1 &&
-		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 $missing >>"$dir/apt.log" 2>&1 ||
-		fail "apt-get could not install$missing: see $dir/apt.log"
-}
+. "$(dirname "$0")/apt.sh"
 
 npm_package() { # name version
 	say "installing $1 $2"
@@ -36,7 +22,7 @@ npm_package() { # name version
 
 exec 9>"$dir/lock"
 flock 9
-packages
+apt_commands rsync npm git
 if [ "$("$bin/gitlab-ci-local" --version 2>/dev/null)" != "$version" ]; then
 	# Debian's own Node.js cannot even parse gitlab-ci-local, so bring one along.
 	runtime=$(command -v node || true)

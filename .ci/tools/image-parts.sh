@@ -19,8 +19,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/goproxy-setup-tools/image-parts
 mkdir -p "$dir"
 
-say() { echo "image-parts.sh: $*" >&2; }
-fail() { say "$*"; exit 1; }
+. "$here/apt.sh"
 
 fetch() {
 	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || fail "needs apt-get and dpkg-deb: run on Debian or Ubuntu"

@@ -13,17 +13,7 @@ dir=${XDG_CACHE_HOME:-$HOME/.cache}/goproxy-setup-tools/jenkins
 bin=$dir/bin
 mkdir -p "$bin"
 
-say() { echo "jenkins.sh: $*" >&2; }
-fail() { say "$*"; exit 1; }
-
-package() {
-	if [ -x $groovy ]; then return; fi
-	command -v apt-get >/dev/null || fail "no apt-get here to install Debian's groovy"
-	say "installing Debian's groovy"
-	apt-get update -q >"$dir/apt.log" 2>&1 &&
-		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 groovy default-jre-headless >>"$dir/apt.log" 2>&1 ||
-		fail "apt-get could not install groovy: see $dir/apt.log"
-}
+. "$(dirname "$0")/apt.sh"
 
 # choose finds a Java that runs this Groovy, which not every version does, and
 # writes the command that uses it.
@@ -43,6 +33,6 @@ choose() {
 
 exec 9>"$dir/lock"
 flock 9
-package
+[ -x $groovy ] || apt_install groovy default-jre-headless
 [ -x "$bin/groovy" ] || choose
 echo "$bin"
