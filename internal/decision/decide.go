@@ -90,7 +90,12 @@ func (d *Decision) settle(in *Input, verdicts, kept []verdict, db database) {
 		}
 	}
 	d.Chain = c
-	d.Settings = []report.Setting{{Name: "GOPROXY", Value: c.String(), Why: d.chainWhy(s)}}
+	d.export(in, db)
+}
+
+// export fills in the settings that go with the chain.
+func (d *Decision) export(in *Input, db database) {
+	d.Settings = []report.Setting{{Name: "GOPROXY", Value: d.Chain.String(), Why: d.chainWhy(&in.Settings)}}
 	routes, findings := private(in)
 	d.Settings = append(d.Settings, routes...)
 	d.Findings = append(d.Findings, findings...)
@@ -123,7 +128,7 @@ func (d *Decision) exhausted(s *policy.Settings, why string) []verdict {
 	switch {
 	case s.OnExhausted == policy.ExhaustedDirect && s.Mode == policy.Routed:
 		d.Reasons = append(d.Reasons, "on_exhausted: direct")
-		return []verdict{{entry: policy.Entry{Name: "direct"}, state: report.Unasked}}
+		return []verdict{{entry: policy.Entry{Name: "direct"}, state: report.Unasked, why: why}}
 	case s.OnExhausted == policy.ExhaustedKeep:
 		d.Outcome = report.Kept
 		d.Reasons = append(d.Reasons, "on_exhausted: keep, so existing settings are left as they are")
@@ -165,9 +170,8 @@ func (d *Decision) fallback(in *Input, kept []verdict) report.Finding {
 		severity = report.Warning
 	}
 	f := report.Finding{ID: "fallback", Severity: severity, Title: "Module proxy fallback in use", Place: s.Places["chain"]}
-	first := kept[0].entry.Name
 	primary := judge(s.Chain[0], index(in.Evidence)[d.Primary], in.Container)
-	f.Message = fmt.Sprintf("%s is not used: %s; modules come from %s instead", d.Primary, cmpWhy(primary, kept), first)
+	f.Message = fmt.Sprintf("%s is not used: %s; modules come from %s instead", d.Primary, displaced(primary, kept[0]), d.Selected)
 	if primary.ev != nil {
 		f.Fix = primary.ev.Next
 	}
@@ -177,12 +181,16 @@ func (d *Decision) fallback(in *Input, kept []verdict) report.Finding {
 	return f
 }
 
-// cmpWhy says why the primary is not first: its own fault, or its slowness.
-func cmpWhy(primary verdict, kept []verdict) string {
-	if primary.usable() && primary.ev.Latency > 0 {
-		return fmt.Sprintf("it answers in %s, %s in %s", round(primary.ev.Latency), kept[0].entry.Name, round(kept[0].ev.Latency))
+// displaced says why the primary is not first: its own fault, its slowness, or
+// what made the whole chain useless.
+func displaced(primary, first verdict) string {
+	switch {
+	case !primary.usable():
+		return primary.why
+	case first.ev == nil: // on_exhausted: direct
+		return first.why
 	}
-	return primary.why
+	return fmt.Sprintf("it answers in %s, %s in %s", round(primary.ev.Latency), first.entry.Name, round(first.ev.Latency))
 }
 
 // round shortens a duration for people.

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -21,8 +22,14 @@ func (d *Decision) proxyFindings(in *Input, verdicts []verdict) []report.Finding
 		case v.state == report.Down:
 			f.ID, f.Title = "proxy-down", "Module proxy down: "+v.entry.Name
 			f.Message = fmt.Sprintf("%s is left out: %s", v.entry.Name, v.why)
-			if d.Outcome == report.Exhausted {
+			switch {
+			case d.Outcome == report.Exhausted:
 				f.Severity = report.Error
+			case d.Outcome == report.Kept && v.entry.Name == d.Primary:
+				f.Severity = report.Warning // the build is about to ask it
+				fallthrough
+			case d.Outcome == report.Kept:
+				f.Message = fmt.Sprintf("%s is not usable, and nothing was changed: %s", v.entry.Name, v.why)
 			}
 		case v.late:
 			continue // silence within the time it was given says nothing
@@ -87,12 +94,35 @@ func (d *Decision) summary(environment string) string {
 	case report.OK:
 		return fmt.Sprintf("Go modules for environment %q come from %s.", environment, d.Selected)
 	case report.Fallback:
-		if len(d.Settings) == 0 {
-			return fmt.Sprintf("%s is not usable, and on_fallback: fail forbids a fallback.", d.Primary)
+		healthy := slices.ContainsFunc(d.Proxies, func(p report.Proxy) bool {
+			return p.Name == d.Primary && (p.State == report.Usable || p.State == report.Degraded)
+		})
+		switch forbidden := len(d.Settings) == 0; {
+		case healthy && forbidden:
+			return fmt.Sprintf("%s would be used instead of %s, and on_fallback: fail forbids a fallback.", d.Selected, d.Primary)
+		case healthy:
+			return fmt.Sprintf("Fallback: Go modules for environment %q come from %s instead of %s.", environment, d.Selected, d.Primary)
+		case forbidden:
+			return fmt.Sprintf("%s %s, and on_fallback: fail forbids a fallback; nothing was exported.", d.Primary, d.primaryFault())
 		}
-		return fmt.Sprintf("Fallback: Go modules for environment %q come from %s, because %s is not usable.", environment, d.Selected, d.Primary)
+		return fmt.Sprintf("Fallback: Go modules for environment %q come from %s, because %s %s.", environment, d.Selected, d.Primary, d.primaryFault())
 	case report.Kept:
 		return "Existing Go module settings were left as they are."
 	}
 	return fmt.Sprintf("No module proxy of environment %q is usable; nothing was exported.", environment)
+}
+
+// primaryFault says why the primary is not the first, in few words: to be slow
+// or silent is not to be down.
+func (d *Decision) primaryFault() string {
+	for _, p := range d.Proxies {
+		switch {
+		case p.Name != d.Primary:
+		case p.State == report.Unknown:
+			return "did not answer in time"
+		case p.State != report.Down:
+			return "is slower"
+		}
+	}
+	return "is not usable"
 }

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/org/goproxy-setup/internal/policy"
@@ -17,6 +18,12 @@ func TestSumDB(t *testing.T) {
 	)
 	with := func(rule policy.SumDBRule, answering string) func(*Input) {
 		return func(in *Input) { in.Settings.SumDB, in.Databases = rule, databases(answering) }
+	}
+	own := func(rule policy.SumDBRule) func(*Input) { // a server that GOSUMDB named before, and that is down
+		return func(in *Input) {
+			in.Settings.SumDB, in.Inherited.GOSUMDB = rule, "sum.golang.org https://sums.corp.example.com"
+			in.Databases = []Database{{GOSUMDB: in.Inherited.GOSUMDB, Host: "sums.corp.example.com", Class: Refused}}
+		}
 	}
 	for _, r := range []row{
 		{name: "pinned proxy serves it", mode: routed, chain: "a b direct", saw: "a=ok b=ok", input: with(required, ""), outcome: "ok", exports: "GOPROXY=a|b/go|direct" + byName},
@@ -37,6 +44,10 @@ func TestSumDB(t *testing.T) {
 		{name: "unreachable, preferred: a warning and it stays on", mode: routed, chain: "a direct", saw: "a=nodb", input: with(policy.SumDBPreferred, ""), outcome: "ok", exports: "GOPROXY=a|direct" + byName, findings: "sumdb-unreachable"},
 		{name: "unreachable, required: exhausted", mode: routed, chain: "a direct", saw: "a=nodb", input: with(required, ""), outcome: "exhausted", findings: "exhausted sumdb-unreachable"},
 
+		{name: "unreachable, required, on_exhausted direct", mode: routed, chain: "a", saw: "a=nodb", outcome: "fallback", input: func(in *Input) {
+			in.Settings.SumDB, in.Databases, in.Settings.OnExhausted = required, databases(""), policy.ExhaustedDirect
+		}, exports: "GOPROXY=direct" + byName, findings: "fallback sumdb-unreachable"},
+
 		{name: "enforced names the host", mode: enforced, chain: "g h", saw: "g=ok h=ok", input: with(required, ""), outcome: "ok",
 			exports: "GOPROXY=g,h" + strict + "sum.golang.org g/sumdb/sum.golang.org" + noVCS},
 		{name: "enforced: the second serves it", mode: enforced, chain: "g h", saw: "g=nodb h=ok", input: with(required, ""), outcome: "ok",
@@ -56,6 +67,9 @@ func TestSumDB(t *testing.T) {
 		{name: "inherited server of one's own is kept", mode: routed, chain: "a", saw: "a=ok", input: func(in *Input) {
 			in.Inherited.GOSUMDB = "sum.golang.org https://sums.corp.example.com"
 		}, outcome: "ok", exports: "GOPROXY=a GOSUMDB=sum.golang.org sums.corp"},
+		{name: "inherited server that does not answer, preferred", mode: routed, chain: "a", saw: "a=ok", input: own(policy.SumDBPreferred), outcome: "ok",
+			exports: "GOPROXY=a GOSUMDB=sum.golang.org sums.corp", findings: "sumdb-unreachable"},
+		{name: "inherited server that does not answer, required", mode: routed, chain: "a", saw: "a=ok", input: own(required), outcome: "exhausted", findings: "exhausted sumdb-unreachable"},
 	} {
 		t.Run(r.name, r.run)
 	}
@@ -109,5 +123,36 @@ func TestFallbackFinding(t *testing.T) {
 		}); got != want {
 			t.Errorf("on_fallback: %s:\n%+v; want\n%+v", on, got, want)
 		}
+	}
+}
+
+// A primary that works is not called unusable, whatever displaced it.
+func TestSummaryOfAHealthyPrimary(t *testing.T) {
+	for _, tt := range []struct {
+		name, saw string
+		input     func(*policy.Settings)
+		message   string
+		summary   string
+	}{
+		{"slower", "a=2s b=ok", func(*policy.Settings) {}, "a is not used: it answers in 2s, b in 20ms; modules come from b instead",
+			`Fallback: Go modules for environment "staging" come from b instead of a.`},
+		{"slower, no fallback allowed", "a=2s b=ok", func(s *policy.Settings) { s.OnFallback = policy.FallbackFail }, "a is not used: it answers in 2s, b in 20ms; modules come from b instead",
+			"b would be used instead of a, and on_fallback: fail forbids a fallback."},
+		{"no checksum database", "a=nodb b=nodb", func(s *policy.Settings) { s.SumDB, s.OnExhausted = policy.SumDBRequired, policy.ExhaustedDirect },
+			"a is not used: no allowed route to the checksum database verifies, and the policy says sumdb: required; modules come from direct instead",
+			`Fallback: Go modules for environment "staging" come from direct instead of a.`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Settings: settings(routed, "a b"), Evidence: saw(t, tt.saw)}
+			tt.input(&in.Settings)
+			d := Decide(in)
+			i := slices.IndexFunc(d.Findings, func(f report.Finding) bool { return f.ID == "fallback" })
+			if i < 0 || d.Findings[i].Message != tt.message {
+				t.Errorf("findings %+v; want the message %q", d.Findings, tt.message)
+			}
+			if got := d.Report(&in).Summary; got != tt.summary {
+				t.Errorf("summary %q; want %q", got, tt.summary)
+			}
+		})
 	}
 }

@@ -30,7 +30,7 @@ func sumDB(in *Input, kept []verdict) database {
 		return sumDBOff(in, spec)
 	}
 	if spec.URL != "" && s.Mode != policy.Enforced {
-		return database{setting: gosumdb(spec.String(), "already set to a server of your own choice")}
+		return ownServer(in, spec)
 	}
 	spec.URL = ""
 	r := routes{in: in, kept: kept, spec: spec}
@@ -53,6 +53,26 @@ func sumDBName(inherited string) goenv.SumDB {
 	}
 	db, _ := goenv.ParseSumDB("sum.golang.org") // known to go, so never an error
 	return db
+}
+
+// ownServer keeps the server that GOSUMDB names already. The go command asks
+// that one alone, so a chain that serves the database is of no help.
+func ownServer(in *Input, spec goenv.SumDB) database {
+	d := database{setting: gosumdb(spec.String(), "already set to a server of your own choice")}
+	i := slices.IndexFunc(in.Databases, func(db Database) bool { return db.GOSUMDB == d.setting.Value && db.Class != "" })
+	if i < 0 {
+		return d
+	}
+	f := report.Finding{
+		ID: "sumdb-unreachable", Severity: report.Warning, Title: "Checksum database unreachable", Place: in.Settings.Places["sumdb"],
+		Message: fmt.Sprintf("GOSUMDB names %s, where no lookup verifies (%s); \"go get\" and \"go install pkg@version\" fail", in.Databases[i].Host, in.Databases[i].Class),
+		Fix:     "mend that server, or unset GOSUMDB so that the chain is asked",
+	}
+	if in.Settings.SumDB == policy.SumDBRequired {
+		f.Severity, d.unreachable = report.Error, true
+	}
+	d.findings = []report.Finding{f}
+	return d
 }
 
 func gosumdb(value, why string) report.Setting {
@@ -99,7 +119,7 @@ func (r routes) pick() database {
 		}
 	}
 	for _, db := range r.aliasFirst() {
-		if db.Class == "" && (s.Mode == policy.Routed || allowed(s, db.Host)) {
+		if db.Class == "" && (s.Mode == policy.Routed || len(s.Allow) > 0 && s.Allows(db.Host)) {
 			return database{setting: gosumdb(r.beside(db, toDatabase), "no proxy of the chain serves it; "+db.Host+" answers")}
 		}
 	}
@@ -167,8 +187,9 @@ func (r routes) none(name string, known bool) database {
 }
 
 // throughChain follows go to the proxy that it would pin for all lookups, and
-// says whether it leads to the database itself. ok says that a signed lookup through the pinned
-// proxy verified; known is false if an entry on the way could not be judged.
+// says whether it leads to the database itself. ok says that a signed lookup
+// through the pinned proxy verified; known is false if an entry on the way
+// could not be judged.
 func (r routes) throughChain() (pinned verdict, toDatabase, known, ok bool) {
 	c, err := chain(r.in.Settings.Mode, r.kept)
 	if err != nil {
@@ -238,16 +259,6 @@ func (r routes) at(v verdict) string {
 	db := r.spec
 	db.URL = strings.TrimRight(v.entry.URL, "/") + "/sumdb/" + db.Name
 	return db.String()
-}
-
-// allowed reports whether the policy lets the host be asked.
-func allowed(s *policy.Settings, host string) bool {
-	for _, h := range s.Allow {
-		if strings.EqualFold(h, host) {
-			return true
-		}
-	}
-	return false
 }
 
 // causes lists what kept each route from verifying.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/probe"
 	"github.com/org/goproxy-setup/internal/proxytest"
@@ -325,6 +326,20 @@ func TestDatabasesNotNeeded(t *testing.T) {
 	inBubble(t, hosts, []string{"p"}, change, func(t *testing.T, res probe.Result, took time.Duration) {
 		if took != 30*time.Millisecond || res.Databases[0].Class != decision.Cancelled {
 			t.Errorf("took %v; database %+v", took, res.Databases[0])
+		}
+	})
+}
+
+// A server that GOSUMDB names is waited for even so: go asks no other.
+func TestOwnDatabaseIsNeeded(t *testing.T) {
+	hosts := map[string]behaviour{"p": after(10 * time.Millisecond), "db": after(300 * time.Millisecond)}
+	change := func(cfg *probe.Config) {
+		cfg.Databases = nil
+		cfg.SumDB, _ = goenv.ParseSumDB("sum.golang.org http://db.example.com/sumdb/sum.golang.org")
+	}
+	inBubble(t, hosts, []string{"p"}, change, func(t *testing.T, res probe.Result, took time.Duration) {
+		if took != 300*time.Millisecond || len(res.Databases) != 1 || res.Databases[0].Class != "" {
+			t.Errorf("took %v; databases %+v", took, res.Databases)
 		}
 	})
 }
