@@ -229,10 +229,10 @@ func (p *proxy) once(ctx context.Context, q question) (o outcome) {
 		}
 		return o
 	}
-	if shown := p.site.client.Hide(string(body)); len(shown) != len(body) {
-		body = []byte(shown) // it repeats our login: no file does
-	}
 	o.class, o.detail = q.judge(body)
+	if shown := p.site.client.Hide(string(body)); o.class != "" && shown != string(body) {
+		_, o.detail = q.judge([]byte(shown)) // it may repeat our login, whole or in part
+	}
 	o.latency = cmp.Or(t.readyFor(), time.Since(start)) // a file has no connection
 	return o
 }

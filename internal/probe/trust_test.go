@@ -80,6 +80,17 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// A password that happens to be a word of the files changes no verdict.
+func TestPasswordWithinTheFiles(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{TLS: proxytest.PrivateCA})
+	cfg := setup(t, p, p.URL)
+	trust(&cfg, p)
+	cfg.Credentials = func(policy.Entry) (string, string, bool) { return "ci", "sampler", true }
+	if ev := one(t, cfg); ev.Class != "" {
+		t.Errorf("got %q: %s", ev.Class, ev.Detail)
+	}
+}
+
 // A redirect takes the credentials nowhere, whatever the file.
 func TestCredentialsOnRedirect(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{TLS: proxytest.PrivateCA})
