@@ -120,7 +120,7 @@ func (r *run) database(ctx context.Context, db policy.Database) decision.Databas
 		return d
 	}
 	p := &proxy{run: r, entry: policy.Entry{Name: db.Name, URL: db.URL}}
-	if r.cfg.Settings.Mode == policy.Enforced && !slices.Contains(r.cfg.Settings.Allow, hostname(db.URL)) {
+	if s := r.cfg.Settings; s.Mode == policy.Enforced && (len(s.Allow) == 0 || !s.Allows(d.Host)) {
 		return fail(decision.NotAllowed, "enforced mode asks no host that the allow-list does not name")
 	}
 	if ev, known := p.prepare(); known {

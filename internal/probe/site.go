@@ -37,7 +37,7 @@ const (
 type site struct {
 	client *modproxy.Client
 	base   *url.URL
-	allow  []string
+	allows func(host string) bool
 	proxy  func(*url.URL) (*url.URL, error) // HTTPS_PROXY and its kin
 	tr     *http.Transport
 	slots  chan struct{} // shared by all sites of one host
@@ -64,7 +64,7 @@ func (e *tunnelError) Error() string {
 
 // newSite prepares asking base, whose certificate is checked against roots.
 func (r *run) newSite(base *url.URL, roots *x509.CertPool) *site {
-	s := &site{base: base, allow: r.cfg.Settings.Allow, proxy: r.httpProxy, slots: r.slotsFor(base.Host)}
+	s := &site{base: base, allows: r.cfg.Settings.Allows, proxy: r.httpProxy, slots: r.slotsFor(base.Host)}
 	s.tr = &http.Transport{
 		Proxy:                  func(req *http.Request) (*url.URL, error) { return s.proxy(req.URL) },
 		DialContext:            s.dialer(r.cfg.Dial),
@@ -102,22 +102,38 @@ func (s *site) RoundTrip(req *http.Request) (*http.Response, error) {
 // no module proxy has; names are checked again when they are resolved.
 func (s *site) mayAsk(u *url.URL) error {
 	host := strings.TrimSuffix(u.Hostname(), ".")
-	if ip, err := netip.ParseAddr(host); err == nil && neverAsked(ip) || strings.EqualFold(host, "metadata.google.internal") {
+	if ip, err := netip.ParseAddr(host); err == nil && neverAsked(ip) || slices.Contains(metadataHosts, strings.ToLower(host)) {
 		return &notAllowedError{fmt.Sprintf("%s is a link-local or metadata address, which is never asked", host)}
 	}
-	if len(s.allow) > 0 && !slices.ContainsFunc(s.allow, func(a string) bool { return strings.EqualFold(a, host) }) {
+	if !s.allows(host) {
 		return &notAllowedError{fmt.Sprintf("the policy's allow-list does not name %s", host)}
 	}
 	return nil
 }
 
-// metadata are the addresses of clouds' metadata services outside the
-// link-local ranges.
-var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200")}
+// metadataHosts and metadataAddrs are the clouds' metadata services: by name,
+// since an HTTP proxy resolves names where nobody checks addresses, and by the
+// addresses outside the link-local ranges. The policy refuses the same ones; a
+// redirect or a resolver must not lead there either.
+var (
+	metadataHosts = []string{
+		"metadata", "metadata.google.internal", "metadata.goog",
+		"instance-data", "instance-data.ec2.internal", "metadata.tencentyun.com",
+	}
+	metadataAddrs = []netip.Addr{
+		netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("192.0.0.192"),
+		netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"),
+	}
+	nat64 = netip.MustParsePrefix("64:ff9b::/96") // holds every IPv4 address
+)
 
 func neverAsked(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("")
-	return ip.IsLinkLocalUnicast() || slices.Contains(metadata, ip)
+	if nat64.Contains(ip) {
+		b := ip.As16()
+		ip = netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return ip.IsLinkLocalUnicast() || slices.Contains(metadataAddrs, ip)
 }
 
 // dialer returns the function that opens the site's connections: through dial
