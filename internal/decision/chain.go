@@ -91,7 +91,7 @@ func reorder(s *policy.Settings, kept []verdict) ([]verdict, string) {
 	first := kept[best]
 	rest := slices.Delete(slices.Clone(kept), best, best+1)
 	return append([]verdict{first}, rest...), fmt.Sprintf("%s goes first: it answers in %s, %s in %s",
-		first.entry.Name, round(first.ev.Latency), front.entry.Name, round(front.ev.Latency))
+		first.entry.Name, report.Round(first.ev.Latency), front.entry.Name, report.Round(front.ev.Latency))
 }
 
 // chain gives every kept entry its separator. The separator belongs to the

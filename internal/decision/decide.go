@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/policy"
@@ -190,18 +189,7 @@ func displaced(primary, first verdict) string {
 	case first.ev == nil: // on_exhausted: direct
 		return first.why
 	}
-	return fmt.Sprintf("it answers in %s, %s in %s", round(primary.ev.Latency), first.entry.Name, round(first.ev.Latency))
-}
-
-// round shortens a duration for people.
-func round(d time.Duration) time.Duration {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(time.Second)
-	case d >= time.Second:
-		return d.Round(100 * time.Millisecond)
-	}
-	return d.Round(time.Millisecond)
+	return fmt.Sprintf("it answers in %s, %s in %s", report.Round(primary.ev.Latency), first.entry.Name, report.Round(first.ev.Latency))
 }
 
 // rows describes every entry of the policy's chain as it was found.

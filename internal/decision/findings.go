@@ -41,7 +41,7 @@ func (d *Decision) proxyFindings(in *Input, verdicts []verdict) []report.Finding
 			f.Message = fmt.Sprintf("%s: %s", v.entry.Name, v.why)
 		case v.slow(in.Settings.Probe.Slow):
 			f.ID, f.Title = "proxy-slow", "Slow module proxy: "+v.entry.Name
-			f.Message = fmt.Sprintf("%s answers a small request in %s; go waits for that once per file", v.entry.Name, round(v.ev.Latency))
+			f.Message = fmt.Sprintf("%s answers a small request in %s; go waits for that once per file", v.entry.Name, report.Round(v.ev.Latency))
 		default:
 			continue
 		}

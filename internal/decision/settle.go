@@ -6,8 +6,8 @@ import (
 	"github.com/org/goproxy-setup/internal/policy"
 )
 
-// graceFloor is the least time that entries behind the winner are given.
-const graceFloor = 150 * time.Millisecond
+// Grace is how much longer others get than the one that took so long.
+func Grace(took time.Duration) time.Duration { return max(150*time.Millisecond, 2*took) }
 
 // Settled reports whether the evidence seen so far decides, elapsed after the
 // start of the probe. If not, again says when to ask again should nothing
@@ -44,7 +44,7 @@ func Settled(s *policy.Settings, container bool, seen []Evidence, elapsed time.D
 	if waiting == 0 || usable >= s.Probe.Keep {
 		return true, 0
 	}
-	if end := base + max(graceFloor, 2*winner.Took); elapsed < end {
+	if end := base + Grace(winner.Took); elapsed < end {
 		return false, end - elapsed
 	}
 	return true, 0

@@ -61,12 +61,17 @@ func StatusText(status int) string {
 // excerptSize is how much of a surprising body is worth showing, in bytes.
 const excerptSize = 80
 
-// Excerpt returns how body begins, made fit for one line of a build log: at
-// most 80 bytes, runs of blanks and of what is not printable as one blank.
-func Excerpt(body []byte) string {
-	line := strings.Join(strings.FieldsFunc(string(body), func(r rune) bool {
+// Line returns text that may come from a server, made fit for one line of a
+// build log: runs of blanks and of what is not printable become one blank.
+func Line(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
 		return r == unicode.ReplacementChar || unicode.IsSpace(r) || !unicode.IsGraphic(r)
 	}), " ")
+}
+
+// Excerpt returns how body begins, as one [Line] of at most 80 bytes.
+func Excerpt(body []byte) string {
+	line := Line(string(body))
 	if len(line) <= excerptSize {
 		return line
 	}

@@ -9,6 +9,8 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/modproxy"
+	"github.com/org/goproxy-setup/internal/report"
 )
 
 // grades are the outcomes of one proxy, on the way to a verdict.
@@ -125,9 +127,9 @@ func (g *grades) evidence() decision.Evidence {
 	}
 	ev.Took = time.Since(g.proxy.start)
 	// Servers choose parts of the text, down to the names of hosts.
-	ev.Detail, ev.Next, ev.FinalHost = line(ev.Detail), line(ev.Next), line(ev.FinalHost)
+	ev.Detail, ev.Next, ev.FinalHost = modproxy.Line(ev.Detail), modproxy.Line(ev.Next), modproxy.Line(ev.FinalHost)
 	for i := range ev.Checks {
-		ev.Checks[i].Detail = line(ev.Checks[i].Detail)
+		ev.Checks[i].Detail = modproxy.Line(ev.Checks[i].Detail)
 	}
 	return ev
 }
@@ -188,7 +190,7 @@ func (g *grades) checks() []decision.Check {
 	for _, q := range g.waived {
 		list = append(list, decision.Check{
 			Kind: q.kind, Class: decision.Cancelled, Took: g.waited,
-			Detail: fmt.Sprintf("no answer within %s", short(g.waited)),
+			Detail: fmt.Sprintf("no answer within %s", report.Round(g.waited)),
 		})
 	}
 	slices.SortStableFunc(list, func(a, b decision.Check) int {

@@ -14,10 +14,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/modproxy"
+	"github.com/org/goproxy-setup/internal/report"
 )
 
 // An outcome is the result of one question.
@@ -198,7 +198,7 @@ func issuer(cert *x509.Certificate) string {
 // classifyTimeout says what did not come in time, and how long it was waited
 // for.
 func classifyTimeout(w where) (decision.Class, string) {
-	within := fmt.Sprintf(" within %s", short(w.waited))
+	within := fmt.Sprintf(" within %s", report.Round(w.waited))
 	switch {
 	case w.phase == connecting && w.proxy != "":
 		return decision.NoProxyPath, fmt.Sprintf("no connection to the HTTP proxy %s", w.proxy) + within
@@ -242,11 +242,4 @@ func rootCause(err error) string {
 	}
 }
 
-func oneLine(err error) string { return line(err.Error()) }
-
-// line makes text fit for one line of a log: it may repeat what a server sent.
-func line(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return r == unicode.ReplacementChar || unicode.IsSpace(r) || !unicode.IsGraphic(r)
-	}), " ")
-}
+func oneLine(err error) string { return modproxy.Line(err.Error()) }

@@ -68,7 +68,6 @@ type Config struct {
 type Result struct {
 	Evidence  []decision.Evidence // one for each proxy of the chain, in its order
 	Databases []decision.Database // in the order of Config.Databases
-	Elapsed   time.Duration
 }
 
 // An Event is one step of a probe, for a live table.

@@ -133,7 +133,7 @@ func (p *proxy) everything(ctx context.Context, g *grades, list []question) {
 	var enough <-chan time.Time
 	for range list {
 		if critical == 0 && enough == nil {
-			enough = time.After(grace(time.Since(p.start)) - time.Since(start))
+			enough = time.After(decision.Grace(time.Since(p.start)) - time.Since(start))
 		}
 		select {
 		case o := <-results:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/policy"
 )
 
@@ -131,7 +132,7 @@ func (r *run) database(ctx context.Context, db policy.Database) decision.Databas
 	ctx, cancel := context.WithTimeout(ctx, r.limit())
 	defer cancel()
 	if o := p.ask(ctx, lookupQuestion(r.sumdb, "")); o.class != "" {
-		return fail(o.class, line(o.detail))
+		return fail(o.class, modproxy.Line(o.detail))
 	}
 	return d
 }

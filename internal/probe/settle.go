@@ -7,6 +7,7 @@ import (
 
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/report"
 )
 
 // A route is the answer of one way to the checksum database.
@@ -135,15 +136,12 @@ func (w *waiting) routesSettled() (again time.Duration, done bool) {
 		case a.db.Class == "" && before:
 			return 0, true
 		case a.db.Class == "":
-			left := a.at + grace(a.at) - time.Since(w.start)
+			left := a.at + decision.Grace(a.at) - time.Since(w.start)
 			return left, left <= 0
 		}
 	}
 	return 0, false
 }
-
-// grace is how much longer others get than the one that took so long.
-func grace(took time.Duration) time.Duration { return max(150*time.Millisecond, 2*took) }
 
 func (w *waiting) show(ev Event) {
 	if w.cfg.Progress != nil {
@@ -154,11 +152,11 @@ func (w *waiting) show(ev Event) {
 // result puts what was seen into the order of the policy.
 func (w *waiting) result(proxies []policy.Entry) Result {
 	elapsed := time.Since(w.start)
-	res := Result{Elapsed: elapsed}
+	var res Result
 	for _, e := range proxies {
 		ev := decision.Evidence{
 			Entry: e.Name, Class: decision.Cancelled, Took: elapsed,
-			Detail: fmt.Sprintf("silent for %s", short(elapsed)),
+			Detail: fmt.Sprintf("silent for %s", report.Round(elapsed)),
 			Next:   "nothing, if another proxy serves the build; otherwise allow it more time (probe.timeout, --timeout)",
 		}
 		for _, s := range w.seen {
@@ -169,7 +167,7 @@ func (w *waiting) result(proxies []policy.Entry) Result {
 		res.Evidence = append(res.Evidence, ev)
 	}
 	for i, db := range w.run.databases {
-		d := decision.Database{GOSUMDB: db.GOSUMDB, Host: hostname(db.URL), Class: decision.Cancelled, Detail: fmt.Sprintf("silent for %s", short(elapsed))}
+		d := decision.Database{GOSUMDB: db.GOSUMDB, Host: hostname(db.URL), Class: decision.Cancelled, Detail: fmt.Sprintf("silent for %s", report.Round(elapsed))}
 		for _, k := range w.known {
 			if k.index == i {
 				d = k.db
@@ -178,15 +176,4 @@ func (w *waiting) result(proxies []policy.Entry) Result {
 		res.Databases = append(res.Databases, d)
 	}
 	return res
-}
-
-// short rounds a time for people.
-func short(d time.Duration) time.Duration {
-	switch {
-	case d >= time.Second:
-		return d.Round(100 * time.Millisecond)
-	case d >= 10*time.Millisecond:
-		return d.Round(time.Millisecond)
-	}
-	return d.Round(100 * time.Microsecond)
 }

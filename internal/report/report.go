@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Schema is the version of the JSON form. It changes when a field changes its
@@ -32,8 +33,8 @@ type Report struct {
 	// Settings are the variables for whatever runs next, in the order in which
 	// they are written. Empty if the run exports nothing.
 	Settings []Setting `json:"settings,omitempty"`
-	// Outputs are the step's results, named as in action.yml. Never empty
-	// values only: an output without a value has Value "".
+	// Outputs are the step's results, named as in action.yml. One without a
+	// value is there, too, with the Value "".
 	Outputs []Setting `json:"outputs,omitempty"`
 
 	// Proxies has one row for each entry of the chain, in policy order.
@@ -140,6 +141,19 @@ func (p Place) String() string {
 		return fmt.Sprintf("%s:%d", p.File, p.Line)
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Round shortens a duration for people.
+func Round(d time.Duration) time.Duration {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(time.Second)
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond)
+	case d >= 10*time.Millisecond:
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
 }
 
 // Value returns the value of the setting called name in list, or "".
