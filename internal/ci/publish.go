@@ -1,6 +1,7 @@
 package ci
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 type PublishOptions struct {
 	CheckRun   bool // also as a check run; GitHub only
 	TableShown bool // stdout shows the table already: keep it out of the log
+	Width      int  // of the terminal that shows the log; 0 if it is none
 }
 
 // Publish hands r to the steps that follow and to people by the system's own
@@ -28,7 +30,7 @@ type PublishOptions struct {
 //   - GitHub and Forgejo: variables, outputs, one annotation, the summary;
 //   - GitLab: a section of the log, since variables travel by files;
 //   - Jenkins: lines in the log;
-//   - None: nothing.
+//   - None: the table, if anything is wrong and stdout does not show it.
 //
 // All values are checked and all files are opened before anything is written.
 // On an error no variable and no output is left behind, and neither is a file
@@ -42,7 +44,7 @@ func (j *Job) Publish(ctx context.Context, r *report.Report, opt PublishOptions)
 }
 
 func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions) error {
-	if j.System == None {
+	if j.System == None && (opt.TableShown || r.Outcome == report.OK && !slices.ContainsFunc(r.Findings, pressing)) {
 		return nil
 	}
 	r, err := j.Clean(r)
@@ -51,7 +53,7 @@ func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions)
 	}
 	var table []byte
 	if !opt.TableShown {
-		if table, err = render.Render(render.Table, r, render.Options{Width: logWidth}); err != nil {
+		if table, err = render.Render(render.Table, r, render.Options{Width: cmp.Or(opt.Width, logWidth)}); err != nil {
 			return err
 		}
 	}
@@ -133,6 +135,9 @@ func annotate(a *githubactions.Action, r *report.Report) {
 func quiet(f report.Finding) bool {
 	return f.Severity == report.Notice && (strings.HasPrefix(f.ID, "proxy-") || f.ID == "policy-risk")
 }
+
+// pressing reports whether a finding is more than a notice.
+func pressing(f report.Finding) bool { return f.Severity != report.Notice }
 
 func properties(f report.Finding) []render.Property {
 	number := func(n int) string {

@@ -95,7 +95,7 @@ func checkScreen(t *testing.T, text, shell string) {
 		text = above
 	}
 	first, _, _ := strings.Cut(text, "\n")
-	if elsewhere := strings.Contains(shell, ">out") || strings.Contains(shell, "eval"); elsewhere != (text == "\n") {
+	if elsewhere := strings.Contains(shell, ">out"); elsewhere != (text == "\n") {
 		t.Errorf("the screen is empty: %v; want %v", text == "\n", elsewhere)
 	} else if !elsewhere && !strings.HasPrefix(first, "✗ broken") {
 		t.Errorf("the first line is %q; want that of the first proxy", first)

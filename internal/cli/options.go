@@ -139,7 +139,7 @@ func parse(h Host, cmd command, args []string) (values, []string, error) {
 			printCommand(h.Stdout, cmd)
 			return nil, nil, err
 		}
-		return nil, nil, usagef("", "%s: %w", cmd.name, err)
+		return nil, nil, usagef("", "%s: %s", cmd.name, misuse(err))
 	}
 	system, err := ci.Parse(cmp.Or(v.text("ci"), h.Getenv("GOPROXY_SETUP_CI")), h.Getenv)
 	if err != nil {
@@ -151,6 +151,18 @@ func parse(h Host, cmd command, args []string) (values, []string, error) {
 		}
 	}
 	return v, flags.Args(), nil
+}
+
+// misuse says in our words what package flag says of wrong arguments.
+func misuse(err error) string {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return "unknown option --" + strings.TrimLeft(name, "-")
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return "--" + name + " needs a value"
+	}
+	return text
 }
 
 // inherit takes the option's value from an input or from the environment.

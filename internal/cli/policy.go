@@ -88,7 +88,9 @@ func checkPolicy(c *call) (int, error) {
 	r.Version, _ = build()
 	if errs, ok := errors.AsType[policy.Errors](err); ok {
 		r.Outcome, r.Findings = report.Invalid, errs.Findings()
-		r.Summary = fmt.Sprintf("%d mistakes", len(errs))
+		if r.Summary = fmt.Sprintf("%d mistakes", len(errs)); len(errs) == 1 {
+			r.Summary = "1 mistake"
+		}
 	} else if err != nil {
 		return ExitFailed, err
 	} else {
@@ -170,7 +172,7 @@ func asUsage(err error) error {
 		return &usageError{err: errs}
 	}
 	if e, ok := errors.AsType[*policy.Error](err); ok {
-		return &usageError{err: e}
+		return &usageError{e, "correct the name, or add the environment to the policy"}
 	}
 	return err
 }

@@ -321,7 +321,7 @@ func (s *setup) publish(ctx context.Context, r *report.Report, exit int) error {
 	if err != nil {
 		return errors.Join(err, s.job.Discard())
 	}
-	if err := s.job.Publish(ctx, r, ci.PublishOptions{CheckRun: s.checkRun, TableShown: s.format == render.Table}); err != nil {
+	if err := s.job.Publish(ctx, r, ci.PublishOptions{CheckRun: s.checkRun, TableShown: s.format == render.Table, Width: s.ErrWidth}); err != nil {
 		return err
 	}
 	if _, err := s.Stdout.Write(out); err != nil {

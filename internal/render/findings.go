@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/report"
@@ -21,6 +22,17 @@ type mark struct {
 	column      int    // 0 if unknown
 	text        string // title and message
 	fingerprint string
+}
+
+// untold returns the findings of r that say more than the row of a proxy does,
+// for pages that show those rows. What cannot be judged is always explained.
+func untold(r *report.Report) []report.Finding {
+	return slices.DeleteFunc(slices.Clone(r.Findings), func(f report.Finding) bool {
+		return slices.ContainsFunc(r.Proxies, func(p report.Proxy) bool {
+			return p.Cause != "" && p.State != report.Unknown && strings.HasSuffix(f.Title, ": "+p.Name) &&
+				strings.HasSuffix(f.Message, ": "+p.Cause) && (f.Fix == "" || f.Fix == p.Next)
+		})
+	})
 }
 
 // marks prepares the findings of r. What has no place in the repository is

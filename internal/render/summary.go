@@ -125,7 +125,7 @@ func (p *page) findings(r *report.Report) {
 		known[x.Next] = true
 	}
 	var loud, quiet []report.Finding
-	for _, f := range r.Findings {
+	for _, f := range untold(r) {
 		if f.Severity == report.Notice {
 			quiet = append(quiet, f)
 		} else {

@@ -19,8 +19,9 @@ const (
 // happened in one sentence, and last the value of GOPROXY.
 func table(r *report.Report, opt Options) ([]byte, error) {
 	w := &screen{width: max(cmp.Or(opt.Width, defaultWidth), leastWidth), opt: opt}
-	w.proxies(r)
-	for _, f := range r.Findings {
+	findings := untold(r)
+	w.proxies(r, findings)
+	for _, f := range findings {
 		w.finding(f)
 	}
 	if w.Len() > 0 && r.Summary != "" {
@@ -32,8 +33,6 @@ func table(r *report.Report, opt Options) ([]byte, error) {
 		w.line("GOPROXY=" + v)
 	case v != "":
 		w.line("GOPROXY=" + v + " (unchanged)")
-	case !exports(r):
-		w.line("GOPROXY: nothing was exported")
 	}
 	return []byte(w.String()), nil
 }
@@ -89,10 +88,11 @@ func (w *screen) mark(s report.State) string {
 	return w.colour(m.colour, m.mark)
 }
 
-// proxies writes the rows. A hint that a finding repeats is left to it.
-func (w *screen) proxies(r *report.Report) {
+// proxies writes the rows. A hint that one of the findings repeats is left to
+// it.
+func (w *screen) proxies(r *report.Report, findings []report.Finding) {
 	repeated := map[string]bool{"": true}
-	for _, f := range r.Findings {
+	for _, f := range findings {
 		repeated[f.Fix] = true
 	}
 	rows := make([][4]string, len(r.Proxies))
