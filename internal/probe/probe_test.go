@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"flag"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +21,14 @@ import (
 	"github.com/org/goproxy-setup/internal/probe"
 	"github.com/org/goproxy-setup/internal/proxytest"
 )
+
+// TestMain lets more tests run at once than there are processors: most of them
+// wait for a time-out.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "8")
+	os.Exit(m.Run())
+}
 
 // setup returns a configuration that asks the URLs, each an entry named as
 // itself, of a project that uses the modules.
@@ -213,7 +223,7 @@ func TestGrades(t *testing.T) {
 			t.Parallel()
 			p := proxytest.New(t, proxytest.Options{})
 			// A slow big zip gives the other grades all the time they need.
-			cfg := setup(t, p, p.URL+"/big-zip:slow=120ms/"+tt.fault)
+			cfg := setup(t, p, p.URL+"/big-zip:slow=300ms/"+tt.fault)
 			cfg.Toolchain = "go1.99.9"
 			ev := one(t, cfg)
 			for _, w := range tt.want {

@@ -2,6 +2,7 @@ package probe_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -50,9 +51,13 @@ func afterOn(part string, d time.Duration, others time.Duration) behaviour {
 	}
 }
 
-// files records what a healthy proxy answers, outside of any bubble.
-func files(t testing.TB, p *proxytest.Server) map[string]*httptest.ResponseRecorder {
-	t.Helper()
+// files is what a healthy proxy answers, recorded outside of any bubble.
+var files = sync.OnceValue(func() map[string]*httptest.ResponseRecorder {
+	p, err := proxytest.Start(proxytest.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer p.Close()
 	m := map[string]*httptest.ResponseRecorder{}
 	for _, path := range []string{
 		quoteZip, quoteMod, "rsc.io/quote/@v/v1.5.2.info", "rsc.io/sampler/@v/v1.3.0.mod", "github.com/hashicorp/errwrap/@v/v1.0.0.mod",
@@ -63,12 +68,12 @@ func files(t testing.TB, p *proxytest.Server) map[string]*httptest.ResponseRecor
 		rec := httptest.NewRecorder()
 		p.ServeHTTP(rec, httptest.NewRequest("GET", "/"+path, nil))
 		if rec.Code != http.StatusOK {
-			t.Fatalf("%s: %d", path, rec.Code)
+			panic(fmt.Sprintf("%s: %d", path, rec.Code))
 		}
 		m["/"+path] = rec
 	}
 	return m
-}
+})
 
 // serve answers for all hosts until the listener is closed.
 func (b *bubble) serve() {
@@ -114,7 +119,7 @@ func (l pipes) Addr() net.Addr { return &net.TCPAddr{} }
 func inBubble(t *testing.T, hosts map[string]behaviour, names []string, change func(*probe.Config), check func(t *testing.T, res probe.Result, took time.Duration)) {
 	t.Helper()
 	p := proxytest.New(t, proxytest.Options{})
-	b := &bubble{files: files(t, p), hosts: map[string]behaviour{}}
+	b := &bubble{files: files(), hosts: map[string]behaviour{}}
 	for name, act := range hosts {
 		b.hosts[name+".example.com"] = act
 	}

@@ -29,6 +29,7 @@ type catalog struct {
 	files  map[string][]byte
 	public map[string]bool // escaped module paths that were recorded
 	sums   func() *sumdb.Server
+	lines  sync.Map // of go.sum, by path@version: to hash a zip takes its time
 }
 
 // base is the catalog without Options.Modules. The servers of a process share

@@ -93,6 +93,9 @@ func (c *catalog) modules() []string {
 // goSum returns the two go.sum lines of a module; its error is
 // [fs.ErrNotExist] if there is no such module.
 func (c *catalog) goSum(path, vers string) ([]byte, error) {
+	if lines, ok := c.lines.Load(path + "@" + vers); ok {
+		return lines.([]byte), nil
+	}
 	name, err := escaped(module.Version{Path: path, Version: vers})
 	if err != nil {
 		return nil, err
@@ -109,7 +112,12 @@ func (c *catalog) goSum(path, vers string) ([]byte, error) {
 	modH1, err := dirhash.Hash1([]string{"go.mod"}, func(string) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(gomod)), nil
 	})
-	return fmt.Appendf(nil, "%s %s %s\n%[1]s %[2]s/go.mod %[4]s\n", path, vers, h1, modH1), err
+	if err != nil {
+		return nil, err
+	}
+	lines := fmt.Appendf(nil, "%s %s %s\n%[1]s %[2]s/go.mod %[4]s\n", path, vers, h1, modH1)
+	c.lines.Store(path+"@"+vers, lines)
+	return lines, nil
 }
 
 // hashZip is dirhash.HashZip of bytes.
