@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +76,11 @@ func (j *Job) baseRevision() (string, error) {
 func gitFile(ctx context.Context, dir, revision, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, gitTimeout)
 	defer cancel()
-	out, err := git(ctx, dir, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	err := ownRepository(ctx, dir)
+	var out []byte
+	if err == nil {
+		out, err = git(ctx, dir, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the base commit (%s) is not in the clone: %w; fetch it, or clone with full depth", revision, err)
 	}
@@ -98,9 +103,29 @@ func gitFile(ctx context.Context, dir, revision, path string) ([]byte, error) {
 	return git(ctx, dir, "cat-file", "blob", f[2])
 }
 
+// ownRepository refuses a repository that dir is a part of. git takes a folder
+// with the files of a bare repository for one, and a pull request can bring such
+// files along: where a workspace has no .git (Jenkins' stash leaves it out), the
+// base commit would be of the head's making.
+func ownRepository(ctx context.Context, dir string) error {
+	out, err := git(ctx, dir, "rev-parse", "--absolute-git-dir")
+	if err != nil {
+		return err
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	rel, err := filepath.Rel(filepath.FromSlash(strings.TrimSpace(string(out))), real)
+	if err == nil && filepath.IsLocal(rel) {
+		return errors.New("the workspace holds the files of a bare git repository, which are no clone")
+	}
+	return nil
+}
+
 // git runs git in dir and returns its output. Its error is one line.
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"--no-replace-objects"}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append([]string{"--no-replace-objects", "-c", "safe.bareRepository=explicit"}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(cmd.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "LC_ALL=C")
 	var stderr bytes.Buffer

@@ -122,6 +122,37 @@ func TestBasePolicyUnreadable(t *testing.T) {
 	}
 }
 
+// TestBasePolicyBareRepository shows a head that brings a repository of its own,
+// base commit included, into a workspace without a .git: a bare one, which is
+// made of files and folders that any commit can hold.
+func TestBasePolicyBareRepository(t *testing.T) {
+	for _, config := range []string{"", "[core]\n\tbare = false\n", "[core]\n\tbare = false\n\tworktree = .\n"} {
+		r := newRunner(t, Jenkins)
+		base := newClone(t, r.host.Dir)
+		for _, name := range []string{"HEAD", "objects", "refs", "config"} {
+			if err := os.Rename(filepath.Join(r.host.Dir, ".git", name), filepath.Join(r.host.Dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.RemoveAll(filepath.Join(r.host.Dir, ".git")); err != nil {
+			t.Fatal(err)
+		}
+		if config != "" {
+			if err := os.WriteFile(filepath.Join(r.host.Dir, "config"), []byte(config), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.PullRequest, r.Base, r.Target = true, base, "main"
+		if data, err := r.BasePolicy(t.Context(), policyFile); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("config %q: BasePolicy = %q, %v; want that there is no clone", config, data, err)
+		}
+		// A git that does not know safe.bareRepository.
+		if err := ownRepository(t.Context(), r.host.Dir); err == nil {
+			t.Errorf("config %q: the workspace passes for a clone", config)
+		}
+	}
+}
+
 func TestBasePolicyFromAPI(t *testing.T) {
 	base := strings.Repeat("2", 40)
 	for _, tt := range []struct {

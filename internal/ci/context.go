@@ -120,7 +120,8 @@ func (c *Context) readOther(getenv func(string) string) {
 
 // requestVariables name a pull or merge request and its target branch: in
 // Jenkins' multibranch jobs, Jenkins' GitHub and GitLab plugins, Azure
-// Pipelines, Bitbucket, Buildkite, CircleCI and Woodpecker.
+// Pipelines, Bitbucket, Buildkite, CircleCI, Woodpecker, Travis CI, Drone, Cirrus
+// CI and AppVeyor.
 var requestVariables = []struct{ id, target string }{
 	{"CHANGE_ID", "CHANGE_TARGET"},
 	{"ghprbPullId", "ghprbTargetBranch"},
@@ -130,6 +131,13 @@ var requestVariables = []struct{ id, target string }{
 	{"BUILDKITE_PULL_REQUEST", "BUILDKITE_PULL_REQUEST_BASE_BRANCH"},
 	{"CIRCLE_PULL_REQUEST", ""},
 	{"CI_COMMIT_PULL_REQUEST", "CI_COMMIT_TARGET_BRANCH"},
+	{"TRAVIS_PULL_REQUEST", "TRAVIS_BRANCH"},
+	{"DRONE_PULL_REQUEST", "DRONE_TARGET_BRANCH"},
+	{"CIRRUS_PR", "CIRRUS_BASE_BRANCH"},
+	{"APPVEYOR_PULL_REQUEST_NUMBER", "APPVEYOR_REPO_BRANCH"},
+	// GitHub's and GitLab's own, for callers who say --ci none.
+	{"GITHUB_BASE_REF", "GITHUB_BASE_REF"},
+	{"CI_MERGE_REQUEST_IID", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"},
 }
 
 // pullRequest looks for a pull request whose base is known by its branch only.
