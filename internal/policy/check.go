@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -26,6 +27,10 @@ func (p *Policy) link(d *decoder) {
 	p.linkMatch(d)
 	if p.block.sumdb.v == SumDBOff {
 		p.noteSumDBOff(p.block.sumdb.place)
+	}
+	p.noteAllPrivate(p.block.patterns)
+	for _, env := range p.environments {
+		p.noteAllPrivate(env.patterns)
 	}
 	if _, ok := p.find(defaultBlock); !ok {
 		p.warn(idName, report.Place{File: p.name}, `add "default" if such builds shall work`,
@@ -48,6 +53,17 @@ func (p *Policy) judge(d *decoder, env environment, chain value[[]ref]) {
 
 func (p *Policy) noteSumDBOff(at report.Place) {
 	p.warn(idRisk, at, "it needs --allow-downgrade from outside the file, too", "sumdb: off turns the checksum database off")
+}
+
+// noteAllPrivate warns of patterns that make every module private: go asks the
+// checksum database about no private module, so that is "sumdb: off" by another
+// name.
+func (p *Policy) noteAllPrivate(patterns value[[]string]) {
+	list := strings.Join(patterns.v, ",")
+	if goenv.MatchPatterns(list, "golang.org/x/mod") && goenv.MatchPatterns(list, "github.com/google/uuid") {
+		p.warn(idRisk, patterns.place, "name the hosts and owners of your own modules only",
+			"these patterns cover public modules as well, which are then not verified against the checksum database")
+	}
 }
 
 // noteUnreachable warns of a variant behind one that takes all it could match.

@@ -260,6 +260,18 @@ environments:
 	if s := settingsFor(t, p, "default", nil); s.Chain[0].Password == "" || s.SumDB != SumDBOff || s.HTTPSProxy == "" || len(p.Findings()) == 0 {
 		t.Error("the original changed")
 	}
+	q, ignored = mustParse(t, `
+proxies:
+  folder: { url: "file:///workspace/proxy" }
+environments:
+  default: { chain: [folder, "file:///etc", official], variants: [{ when: { variable: X, is: x }, chain: ["file:///etc", direct] }] }
+`).WithoutTrust()
+	for x, want := range map[string]string{"": "official", "x": "direct"} {
+		s := settingsFor(t, q, "default", map[string]string{"X": x})
+		if len(s.Chain) != 1 || s.Chain[0].Name != want || len(ignored) != 3 {
+			t.Errorf("file URLs: chain %+v, ignored %v; want %s alone", s.Chain, ignored, want)
+		}
+	}
 	if _, ignored := BuiltIn().WithoutTrust(); len(ignored) != 0 {
 		t.Errorf("built-in: %v", ignored)
 	}
@@ -361,6 +373,17 @@ func TestEmptyFile(t *testing.T) {
 		}
 		if got := names(settingsFor(t, p, "default", nil).Chain); got != "official goproxy.cn direct" {
 			t.Errorf("%q: chain %s", text, got)
+		}
+	}
+}
+
+func TestAllPrivate(t *testing.T) {
+	for patterns, want := range map[string]int{
+		`["*"]`: 1, `["*.*"]`: 1, `[golang.org, github.com]`: 1, `["git.example.com", "github.com/acme/*", "*.example.com"]`: 0,
+	} {
+		p := mustParse(t, "environments:\n  default: { chain: [official, direct], private: "+patterns+" }\n")
+		if got := p.Findings(); len(got) != want || want > 0 && (got[0].Severity != report.Warning || got[0].Place.Line == 0) {
+			t.Errorf("private: %s: findings %v, want %d warnings", patterns, got, want)
 		}
 	}
 }

@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/org/goproxy-setup/internal/report"
 )
 
 // WithoutTrust returns p as it may be used where its author could be anybody,
 // such as in a pull request whose base can't be read: without credentials,
-// authorities of its own, "sumdb: off", forward proxies and "on_exhausted:
-// direct". The findings say what is ignored and where it stands.
+// authorities of its own, "sumdb: off", forward proxies, "on_exhausted: direct"
+// and file URLs: links in such a folder lead to any file of the machine, and
+// what is wrong with it is told in its own words. The findings say what is ignored and where it stands.
 func (p *Policy) WithoutTrust() (*Policy, []report.Finding) {
 	var ignored []report.Finding
 	ignore := func(key string, at report.Place) {
@@ -27,12 +29,20 @@ func (p *Policy) WithoutTrust() (*Policy, []report.Finding) {
 		drop(&px.username, func(string) bool { return true }, "username", ignore)
 		drop(&px.password, func(string) bool { return true }, "password", ignore)
 		drop(&px.ca, func(string) bool { return true }, "tls.ca", ignore)
+		drop(&px.url, isFile, "the file URL", ignore)
+		px.broken = !px.url.set // chains that name it do without
 		q.proxies[name] = px
 	}
 	q.block.distrust(ignore)
 	q.environments = slices.Clone(p.environments)
 	for i := range q.environments {
-		q.environments[i].block.distrust(ignore)
+		env := &q.environments[i]
+		env.block.distrust(ignore)
+		env.chain.v = withoutFiles(env.chain.v, ignore)
+		env.variants = slices.Clone(env.variants)
+		for j := range env.variants {
+			env.variants[j].chain.v = withoutFiles(env.variants[j].chain.v, ignore)
+		}
 	}
 	q.findings = slices.DeleteFunc(slices.Clone(p.findings), func(f report.Finding) bool { // warnings of what is ignored
 		return slices.ContainsFunc(ignored, func(g report.Finding) bool { return f.Place == g.Place })
@@ -49,6 +59,18 @@ func (b *block) distrust(ignore func(string, report.Place)) {
 	drop(&b.httpProxy, always, "http_proxy", ignore)
 	drop(&b.httpsProxy, always, "https_proxy", ignore)
 	drop(&b.onExhausted, func(x OnExhausted) bool { return x == ExhaustedDirect }, "on_exhausted: direct", ignore)
+}
+
+func isFile(url string) bool { return strings.HasPrefix(url, "file:") }
+
+// withoutFiles returns chain without file URLs.
+func withoutFiles(chain []ref, ignore func(string, report.Place)) []ref {
+	return slices.DeleteFunc(slices.Clone(chain), func(r ref) bool {
+		if isFile(r.text) {
+			ignore("the file URL", r.place)
+		}
+		return isFile(r.text)
+	})
 }
 
 // drop leaves v out if it is set and bad.
