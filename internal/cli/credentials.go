@@ -98,7 +98,9 @@ func expand(c *call, job *ci.Job, s *policy.Settings) (credentials, []report.Fin
 				return v, nil
 			}
 			if v := c.Getenv(name); v != "" {
-				return v, nil
+				f, err := job.Mask("", v) // wherever it stands: tokens travel as the user, too
+				findings = append(findings, f...)
+				return v, err
 			}
 			return "", errNoValue
 		})

@@ -11,8 +11,9 @@ import (
 
 // inherited returns the settings that are in force, as the go command finds
 // them: the environment, then the user's file of "go env -w". GOROOT/go.env
-// holds Go's own defaults, which we know.
-func inherited(h Host) (decision.Inherited, string) {
+// holds Go's own defaults, which we know. They are without credentials but for
+// goproxy, the value of GOPROXY as it is; hidden says that GOSUMDB had some.
+func inherited(h Host) (in decision.Inherited, goproxy string, hidden bool) {
 	file := userEnv(h)
 	lookup := func(name string) string {
 		if v := h.Getenv(name); v != "" {
@@ -20,17 +21,17 @@ func inherited(h Host) (decision.Inherited, string) {
 		}
 		return file[name]
 	}
-	raw := lookup("GOPROXY")
-	in := decision.Inherited{
-		GOPROXY:   redactChain(raw),
-		GOPRIVATE: lookup("GOPRIVATE"), GONOPROXY: lookup("GONOPROXY"), GONOSUMDB: lookup("GONOSUMDB"),
-		GOSUMDB: lookup("GOSUMDB"), GOVCS: h.Getenv("GOVCS"),
+	goproxy = lookup("GOPROXY")
+	in = decision.Inherited{
+		GOPROXY:   redactChain(goproxy),
+		GOPRIVATE: redactPatterns(lookup("GOPRIVATE")), GONOPROXY: redactPatterns(lookup("GONOPROXY")), GONOSUMDB: redactPatterns(lookup("GONOSUMDB")),
+		GOSUMDB: redactSumDB(lookup("GOSUMDB")), GOVCS: h.Getenv("GOVCS"),
 		NoProxy: h.Getenv("NO_PROXY"),
 	}
 	if in.NoProxy == "" {
 		in.NoProxy = h.Getenv("no_proxy")
 	}
-	return in, raw
+	return in, goproxy, in.GOSUMDB != lookup("GOSUMDB")
 }
 
 // redactChain removes credentials from a GOPROXY list.
@@ -45,6 +46,32 @@ func redactChain(list string) string {
 		}
 	}
 	return c.String()
+}
+
+// redactPatterns removes credentials from a list of module patterns. Who writes
+// a URL there has a pattern that matches nothing, and maybe a token in it.
+func redactPatterns(list string) string {
+	items := strings.Split(list, ",")
+	for i, item := range items {
+		if strings.Contains(item, "@") {
+			items[i] = goenv.Redact(strings.TrimSpace(item))
+		}
+	}
+	return strings.Join(items, ",")
+}
+
+// redactSumDB removes credentials from a GOSUMDB. The go command takes them from
+// netrc, too.
+func redactSumDB(value string) string {
+	db, err := goenv.ParseSumDB(value)
+	switch {
+	case err != nil && strings.Contains(value, "@"):
+		return goenv.Redact(value)
+	case err != nil || db.URL == "" || goenv.Redact(db.URL) == db.URL:
+		return value
+	}
+	db.URL = goenv.Redact(db.URL)
+	return db.String()
 }
 
 // userEnv reads the file that "go env -w" writes. A file that cannot be read

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/checksum"
@@ -27,7 +28,8 @@ import (
 func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 	in := &decision.Input{Container: s.job.Container, AllowDowngrade: s.allowDowngrade}
 	var goproxy string
-	in.Inherited, goproxy = inherited(s.Host)
+	var hidden bool
+	in.Inherited, goproxy, hidden = inherited(s.Host)
 	p, err := loadPolicy(ctx, s.call, s.job)
 	if err != nil {
 		return nil, err
@@ -42,6 +44,9 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 	}
 	if in.Settings, err = s.settings(ctx, p.Policy, chain); err != nil {
 		return nil, err
+	}
+	if hidden && !in.Keep && in.Settings.Mode != policy.Enforced { // else it is not exported
+		return nil, usagef("put them into the file that NETRC names", "GOSUMDB holds credentials, which would stand in the exported value")
 	}
 	if err := s.trust(p, &in.Settings); err != nil {
 		return nil, err
@@ -210,7 +215,7 @@ func (s *setup) goSum() *checksum.GoSum {
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(s.Dir, file)
 	}
-	data, err := readFile(file, 64<<20)
+	data, err := readFile(file, 8<<20)
 	var sums *checksum.GoSum
 	if err == nil {
 		sums, err = checksum.ParseGoSum(relative(s.job.Workspace, file), data)
@@ -218,10 +223,20 @@ func (s *setup) goSum() *checksum.GoSum {
 	if err != nil && (name != "" || !errors.Is(err, fs.ErrNotExist)) {
 		s.findings = append(s.findings, report.Finding{
 			ID: "go-sum-unreadable", Severity: report.Warning, Title: "go.sum not used",
-			Message: err.Error(), Fix: "proxies are checked with the built-in canaries only",
+			Message: firstLine(err), Fix: "proxies are checked with the built-in canaries only",
 		})
 	}
 	return sums
+}
+
+// firstLine is the first of the mistakes that err joins: a file may have
+// millions.
+func firstLine(err error) string {
+	line, _, more := strings.Cut(err.Error(), "\n")
+	if more {
+		line += ", and more like it"
+	}
+	return line
 }
 
 // netrcText returns the netrc in force, "" if there is none.

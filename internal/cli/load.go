@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	pathpkg "path"
 	"path/filepath"
-	"strings"
 
 	"github.com/org/goproxy-setup/internal/ci"
 	"github.com/org/goproxy-setup/internal/policy"
@@ -33,7 +33,7 @@ type loaded struct {
 // request it is the base commit's; the head's is checked, and not obeyed.
 func loadPolicy(ctx context.Context, c *call, job *ci.Job) (*loaded, error) {
 	if text := c.text("policy-inline"); text != "" {
-		return parsed(c.from("policy-inline"), []byte(text), beside(c.Dir))
+		return parsed(c.from("policy-inline"), []byte(text), beside(ctx, job, c.Dir))
 	}
 	file := c.text("policy")
 	path := file
@@ -43,19 +43,24 @@ func loadPolicy(ctx context.Context, c *call, job *ci.Job) (*loaded, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(c.Dir, path)
 	}
-	name := relative(job.Workspace, path)
+	name, inTree := within(job.Workspace, path)
+	request := job.PullRequest && inTree
+	if request {
+		if err := noLink(job.Workspace, name); err != nil {
+			return nil, fmt.Errorf("reading the policy: %w", err)
+		}
+	}
 	head, err := readFile(path, maxPolicy)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !missing {
 		return nil, fmt.Errorf("reading the policy: %w", err)
 	}
-	inTree := filepath.IsLocal(filepath.FromSlash(name))
-	if job.PullRequest && inTree {
+	if request {
 		return baseOrHead(ctx, c, job, name, path, head, missing)
 	}
 	switch {
 	case !missing:
-		return parsed(name, head, beside(filepath.Dir(path)))
+		return parsed(name, head, beside(ctx, job, filepath.Dir(path)))
 	case file != "":
 		return nil, usagef("check the path; a step that runs before checkout sees no files of the repository", "%s: policy file %s does not exist", c.from("policy"), name)
 	}
@@ -66,8 +71,8 @@ func loadPolicy(ctx context.Context, c *call, job *ci.Job) (*loaded, error) {
 func builtIn() *loaded {
 	return &loaded{Policy: policy.BuiltIn(), builtIn: true, findings: []report.Finding{{
 		ID: "no-policy", Severity: report.Notice, Title: "No policy file",
-		Message: "no policy file found (" + policy.FileName + " at the root of the repository); does this step run before checkout?",
-		Fix:     "add " + policy.FileName + ", or name a file with --policy",
+		Message: "no policy file found; does this step run before checkout?",
+		Fix:     "add " + policy.FileName + " at the root of the repository, or name a file with --policy",
 	}}}
 }
 
@@ -86,9 +91,7 @@ func baseOrHead(ctx context.Context, c *call, job *ci.Job, name, path string, he
 	base, err := job.BasePolicy(ctx, name)
 	switch {
 	case err == nil:
-		l, err := parsed(name, base, func(file string) ([]byte, error) {
-			return job.BasePolicy(ctx, pathpkg.Join(pathpkg.Dir(name), file))
-		})
+		l, err := parsed(name, base, beside(ctx, job, filepath.Dir(path)))
 		if err != nil {
 			return nil, fmt.Errorf("the policy of the base commit: %w", err)
 		}
@@ -110,7 +113,7 @@ func baseOrHead(ctx context.Context, c *call, job *ci.Job, name, path string, he
 	case missing:
 		return builtIn(), nil
 	}
-	l, perr := parsed(name, head, beside(filepath.Dir(path)))
+	l, perr := parsed(name, head, beside(ctx, job, filepath.Dir(path)))
 	if perr != nil {
 		return nil, perr
 	}
@@ -148,14 +151,48 @@ func headFindings(name string, head []byte, missing bool) []report.Finding {
 	return list
 }
 
-// beside returns a reader of files relative to dir.
-func beside(dir string) func(path string) ([]byte, error) {
+// beside returns a reader of files relative to dir. In a pull request those of
+// the repository are the base commit's, wherever the policy is from.
+func beside(ctx context.Context, job *ci.Job, dir string) func(path string) ([]byte, error) {
 	return func(path string) ([]byte, error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dir, path)
 		}
+		if name, inTree := within(job.Workspace, path); job.PullRequest && inTree {
+			return job.BasePolicy(ctx, name)
+		}
 		return readFile(path, 1<<20)
 	}
+}
+
+// within returns path as seen from the workspace, with slashes, and whether it
+// lies there, by whatever name the caller knows the workspace.
+func within(workspace, path string) (name string, inTree bool) {
+	if name = relative(workspace, path); filepath.IsLocal(filepath.FromSlash(name)) {
+		return name, true
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	real, werr := filepath.EvalSymlinks(workspace)
+	if err != nil || werr != nil {
+		return name, false
+	}
+	if real := relative(real, filepath.Join(dir, filepath.Base(path))); filepath.IsLocal(filepath.FromSlash(real)) {
+		return real, true
+	}
+	return name, false
+}
+
+// noLink refuses a path below the workspace that is, or leads over, a symbolic
+// link: a pull request could point it at any file of this machine, and read the
+// file's words in the messages about it.
+func noLink(workspace, name string) error {
+	for ; name != "."; name = pathpkg.Dir(name) {
+		info, err := os.Lstat(filepath.Join(workspace, filepath.FromSlash(name)))
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return usagef("put the file itself there", "%s is a symbolic link, which is not followed in a pull request", name)
+		}
+	}
+	return nil
 }
 
 // readFile reads a file of at most limit bytes. What is no file, or too large a
@@ -168,15 +205,25 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, usagef("name another file", "%s is not a regular file", path)
 	}
+	tooLarge := usagef("name another file", "%s is larger than %d KiB", path, limit>>10)
 	if info.Size() > limit {
-		return nil, usagef("name another file", "%s is larger than %d KiB", path, limit>>10)
+		return nil, tooLarge
 	}
-	return os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1)) // those of /proc say that they are empty
+	if err == nil && int64(len(data)) > limit {
+		err = tooLarge
+	}
+	return data, err
 }
 
 // relative returns path as a person in the workspace writes it, with slashes.
 func relative(workspace, path string) string {
-	if rel, err := filepath.Rel(workspace, path); err == nil && !strings.HasPrefix(rel, "..") {
+	if rel, err := filepath.Rel(workspace, path); err == nil && filepath.IsLocal(rel) {
 		return filepath.ToSlash(rel)
 	}
 	return filepath.ToSlash(path)
