@@ -199,7 +199,7 @@ func printUsage(w io.Writer, all []command) {
 	}
 	fmt.Fprint(w, `
 "goproxy-setup COMMAND -h" shows a command's options. Each option is also an
-input of the action and an environment variable GOPROXY_SETUP_<NAME>.
+environment variable GOPROXY_SETUP_<NAME>, and most are inputs of the action.
 
 Exit codes: 0 done, a fallback included; 1 no module proxy is usable, or the
 policy forbids the fallback; 2 wrong options or policy file; 3 could not run.

@@ -316,7 +316,10 @@ func (s *setup) publish(ctx context.Context, r *report.Report, exit int) error {
 	}
 	out, err := render.Render(s.format, clean, opt)
 	if err == nil {
-		err = errors.Join(s.job.WriteFiles(r, s.writes, opt), s.hideDefaultReport())
+		err = s.job.WriteFiles(r, s.writes, opt)
+	}
+	if err == nil {
+		err = s.hideDefaultReport()
 	}
 	if err != nil {
 		return errors.Join(err, s.job.Discard())

@@ -20,11 +20,11 @@ func (p *proxy) next(o outcome, class decision.Class) string {
 		return o.fix
 	}
 	if o.question.kind == decision.Project && (class == decision.Missing || class == decision.Forbidden) {
-		return fmt.Sprintf("it serves public modules, but not those of go.sum: ask who runs %s, or name another proxy after it", host)
+		return fmt.Sprintf("it serves public modules, but not those of go.sum: ask whoever runs %s, or name another proxy after it", host)
 	}
 	switch class {
 	case decision.DNSFailure:
-		return p.nextDNS(host)
+		return p.nextDNS(o, host)
 	case decision.Refused:
 		return fmt.Sprintf("check the host and port of %s, and that the service runs there; a firewall may refuse, too", host)
 	case decision.Timeout:
@@ -42,17 +42,17 @@ func (p *proxy) next(o outcome, class decision.Class) string {
 	case decision.Unauthorized:
 		return p.nextLogin(host)
 	case decision.Forbidden:
-		return fmt.Sprintf("ask who runs %s whether this runner and its login may read %s", host, o.question.what)
+		return fmt.Sprintf("ask whoever runs %s whether this runner and its login may read %s", host, o.question.what)
 	case decision.RateLimited:
 		return fmt.Sprintf("%s limits requests from this address: put a proxy of your own before it, or log in", host)
 	case decision.ServerError, decision.BadStatus:
-		return fmt.Sprintf("tell who runs %s: %s/%s", host, base, o.question.path)
+		return fmt.Sprintf("tell whoever runs %s of %s/%s", host, base, o.question.path)
 	case decision.Missing:
 		return fmt.Sprintf("check the path of the proxy's URL: %s/%s should be there", base, o.question.path)
 	case decision.Portal:
 		return fmt.Sprintf("open %s/%s in a browser on this network: sign in there, have %s exempted, or correct the URL", base, o.question.path, host)
 	case decision.WrongContent:
-		return fmt.Sprintf("do not use it until who runs %s has cleared its cache: its bytes are not the module's", host)
+		return fmt.Sprintf("do not use it until whoever runs %s has cleared its cache: its bytes are not the module's", host)
 	case decision.ZipBlocked:
 		return p.nextZip(o, host)
 	case decision.BadRedirect:
@@ -65,8 +65,11 @@ func (p *proxy) next(o outcome, class decision.Class) string {
 	return ""
 }
 
-func (p *proxy) nextDNS(host string) string {
+func (p *proxy) nextDNS(o outcome, host string) string {
 	advice := fmt.Sprintf("DNS, not the proxy: this machine's name server must know %s; check the spelling", host)
+	if o.class == decision.DNSFailure && strings.HasPrefix(o.detail, lookingUp) {
+		advice = "DNS, not the proxy: no name server answers here; check the network"
+	}
 	if p.cfg.Container {
 		advice += " and the DNS settings of the container"
 	}
@@ -108,5 +111,5 @@ func (p *proxy) nextZip(o outcome, host string) string {
 		}
 		return p.next(o, o.class)
 	}
-	return fmt.Sprintf("ask who runs %s why zips are refused while .mod files are served", host)
+	return fmt.Sprintf("ask whoever runs %s why zips are refused while .mod files are served", host)
 }

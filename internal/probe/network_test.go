@@ -40,7 +40,7 @@ func TestTLS(t *testing.T) {
 		{name: "self-signed", mode: proxytest.SelfSigned, trust: true, class: decision.UnknownCA, detail: `was issued by "proxytest"`, next: "SSL_CERT_DIR"},
 		{name: "expired", mode: proxytest.Expired, trust: true, class: decision.BadTLS, detail: "certificate has expired", next: "clock"},
 		{name: "another host's", mode: proxytest.WrongHost, trust: true, class: decision.BadTLS, detail: "cannot validate certificate", next: "mended"},
-		{name: "plain http on a TLS port", mode: proxytest.PrivateCA, scheme: "http", class: decision.BadStatus, detail: "400 Bad Request", next: "tell who runs"},
+		{name: "plain http on a TLS port", mode: proxytest.PrivateCA, scheme: "http", class: decision.BadStatus, detail: "400 Bad Request", next: "tell whoever runs"},
 		{name: "TLS on a plain port", scheme: "https", class: decision.BadTLS, detail: "server gave HTTP response to HTTPS client", next: "write http://"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -287,7 +287,7 @@ func TestStorageHost(t *testing.T) {
 	}{
 		{name: "healthy", store: store.URL},
 		{name: "403", store: store.URL + "/403", class: decision.ZipBlocked, detail: "which fails: 403 Forbidden", next: "allow 127.0.0.1:"},
-		{name: "500", store: store.URL + "/500", class: decision.ZipBlocked, detail: "which fails: 500", next: "tell who runs"},
+		{name: "500", store: store.URL + "/500", class: decision.ZipBlocked, detail: "which fails: 500", next: "tell whoever runs"},
 		{name: "unknown authority", store: secure.URL, class: decision.ZipBlocked, detail: `issued by "proxytest CA (Example Corp)"`, next: "SSL_CERT_DIR"},
 		{name: "not there", store: "http://" + store.Refuse, class: decision.ZipBlocked, detail: "connection refused", next: "allow " + store.Refuse},
 		{name: "login page", store: store.URL + "/html", class: decision.Portal, detail: "redirected to 127.0.0.1:", next: "in a browser"},

@@ -102,6 +102,9 @@ func classOfStatus(status int, proxy string) decision.Class {
 	return decision.BadStatus
 }
 
+// lookingUp begins the detail of a name that could not even be asked for.
+const lookingUp = "looking up "
+
 // classify says what kind of failure an error without an HTTP status is, which
 // was met at w.
 func classify(err error, w where) (decision.Class, string) {
@@ -115,7 +118,7 @@ func classify(err error, w where) (decision.Class, string) {
 		if dns.IsNotFound {
 			return decision.DNSFailure, fmt.Sprintf("no such host %s", dns.Name)
 		}
-		return decision.DNSFailure, fmt.Sprintf("looking up %s: %s", dns.Name, dns.Err)
+		return decision.DNSFailure, lookingUp + dns.Name + ": " + dns.Err
 	}
 	if c, detail, ok := classifyTLS(err, w.host); ok {
 		return c, detail

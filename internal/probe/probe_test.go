@@ -112,11 +112,11 @@ func TestFaults(t *testing.T) {
 		{fault: "410", class: decision.Missing, detail: "410 Gone", next: "check the path", asked: 6},
 		{fault: "407", class: decision.Unauthorized, detail: "407", next: "login", asked: 1},
 		{fault: "429", class: decision.RateLimited, detail: "429 Too Many Requests", next: "limits requests from this address", asked: 1},
-		{fault: "500", class: decision.ServerError, detail: "500 Internal Server Error", next: "tell who runs 127.0.0.1:", asked: 2},
-		{fault: "first:502", class: decision.ServerError, detail: "502 Bad Gateway", next: "tell who runs"}, // one retry is not enough
+		{fault: "500", class: decision.ServerError, detail: "500 Internal Server Error", next: "tell whoever runs 127.0.0.1:", asked: 2},
+		{fault: "first:502", class: decision.ServerError, detail: "502 Bad Gateway", next: "tell whoever runs"}, // one retry is not enough
 		{fault: "511", class: decision.Portal, detail: "511 Network Authentication Required", next: "in a browser", asked: 1},
-		{fault: "204", class: decision.BadStatus, detail: "204 No Content", next: "tell who runs", asked: 1},
-		{fault: "hostile", class: decision.ServerError, detail: `502 Bad Gateway ("::error`, next: "tell who runs"},
+		{fault: "204", class: decision.BadStatus, detail: "204 No Content", next: "tell whoever runs", asked: 1},
+		{fault: "hostile", class: decision.ServerError, detail: `502 Bad Gateway ("::error`, next: "tell whoever runs"},
 		{fault: "html", class: decision.Portal, detail: "<!DOCTYPE html>", next: "in a browser on this network", asked: 1},
 		{fault: "portal-redirect", class: decision.Portal, detail: "Guest network", next: "in a browser", asked: 2},
 		{fault: "empty", class: decision.WrongContent, detail: "an empty answer instead of a zip", next: "do not use it", asked: 1},
@@ -146,7 +146,7 @@ func TestFaults(t *testing.T) {
 		{fault: "public:403", class: decision.Forbidden, detail: "none of 4 modules", next: "whether this runner"},
 		{fault: "mod:403", class: decision.Forbidden, detail: "none of 4 modules of go.sum is served", next: "not those of go.sum"},
 		{fault: "mod:404", class: decision.Missing, detail: "none of 4 modules of go.sum is served", next: "not those of go.sum"},
-		{fault: "mod:500", class: decision.ServerError, detail: "500", next: "tell who runs"},
+		{fault: "mod:500", class: decision.ServerError, detail: "500", next: "tell whoever runs"},
 		{fault: "mod:wrong-bytes", class: decision.WrongContent, detail: "other content: its hash is h1:", next: "do not use it"},
 		{fault: "mod:html", class: decision.Portal, detail: "not a go.mod file", next: "in a browser"},
 

@@ -125,5 +125,5 @@ func fix(text string) string {
 	if text == "" {
 		return ""
 	}
-	return " Next: " + visible(text)
+	return "; next: " + visible(text)
 }
