@@ -4,10 +4,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -93,7 +93,8 @@ func claim(tb testing.TB, size uint64, files, nameLen int) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for i := range files {
-		name := fmt.Sprintf("%0*d", nameLen, i)
+		number := strconv.Itoa(i)
+		name := strings.Repeat("0", max(nameLen-len(number), 0)) + number
 		if _, err := w.CreateRaw(&zip.FileHeader{Name: name, UncompressedSize64: size}); err != nil {
 			tb.Fatal(err)
 		}
