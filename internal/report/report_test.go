@@ -3,6 +3,7 @@ package report
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestPlace(t *testing.T) {
@@ -24,5 +25,15 @@ func TestSortFindings(t *testing.T) {
 	}
 	if want := []string{"e", "w1", "w2", "n1", "n2"}; !slices.Equal(got, want) {
 		t.Errorf("got %q; want %q", got, want)
+	}
+}
+
+func TestRound(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		432_123: "400µs", 9_876_543: "9.9ms", 12_345_678: "12ms", 1_234_567_890: "1.2s", 12_345_678_901: "12s",
+	} {
+		if got := Round(d).String(); got != want {
+			t.Errorf("%d: got %s; want %s", d, got, want)
+		}
 	}
 }
