@@ -40,6 +40,7 @@ goproxy_setup_binary() (
   fi
   new=$file.$$
   trap 'rm -f "$new"' EXIT
+  rm -f "$new" # should the repository hold one
   for url in $GOPROXY_SETUP_BINARY_URL; do
     url=$(printf '%s\n' "$url" | sed "s/{os}/$os/g; s/{arch}/$arch/g")
     shown=$(printf '%s\n' "$url" | sed 's,//[^/]*@,//,')
@@ -61,7 +62,9 @@ goproxy_setup_binary() (
 # goproxy_setup DIR OPTION... runs "goproxy-setup setup OPTION...". DIR is for
 # files: git does not see it, or the build would be stamped as modified.
 goproxy_setup() {
-  mkdir -p "$1" && echo '*' >"$1/.gitignore" || return
+  # A repository may bring links of these names along, which lead elsewhere.
+  [ ! -L "$1" ] || { echo "goproxy-setup: $1 is a symbolic link: remove it from the repository" >&2; return 3; }
+  mkdir -p "$1" && rm -f "$1/.gitignore" && echo '*' >"$1/.gitignore" || return
   goproxy_setup_path=$(goproxy_setup_binary "$1") || return
   shift
   "$goproxy_setup_path" setup "$@"
