@@ -22,8 +22,8 @@ const (
 	// User and Password are what the fault "auth" asks for.
 	User, Password = "ci", "secret"
 
-	// EndlessLength is the length that the fault "endless" announces.
-	EndlessLength = 10 << 30
+	// endlessLength is the length that the fault "endless" announces.
+	endlessLength = 10 << 30
 
 	portalPath = "/portal/"
 	portalPage = "<!DOCTYPE html>\n<html><head><title>Guest network</title></head>" +
@@ -103,10 +103,10 @@ func (x *exchange) auth(string) bool {
 
 // endless sends version lines until the client or the server leaves.
 func (x *exchange) endless(string) bool {
-	x.w.Header().Set("Content-Length", fmt.Sprint(int64(EndlessLength)))
+	x.w.Header().Set("Content-Length", fmt.Sprint(int64(endlessLength)))
 	x.w.Header().Set("Content-Type", x.answer.Header().Get("Content-Type"))
 	block := bytes.Repeat([]byte("v1.0.0\n\n"), 4096)
-	for sent := 0; sent < EndlessLength; sent += len(block) {
+	for sent := 0; sent < endlessLength; sent += len(block) {
 		if _, err := x.w.Write(block); err != nil {
 			break
 		}

@@ -171,7 +171,7 @@ func TestContentFaults(t *testing.T) {
 func TestEndlessEndsWithTheClient(t *testing.T) {
 	p := New(t, Options{})
 	resp, body, err := get(t, p.URL+"/endless"+quoteZip)
-	if err != nil || resp.ContentLength != EndlessLength || len(body) != 8<<20 {
+	if err != nil || resp.ContentLength != endlessLength || len(body) != 8<<20 {
 		t.Errorf("got %d of %d bytes, %v", len(body), resp.ContentLength, err)
 	}
 }

@@ -57,7 +57,7 @@ func TestShellReadsWhatWasMeant(t *testing.T) {
 	var words, want strings.Builder
 	for _, s := range seeds() {
 		if s = strings.ReplaceAll(s, "\x00", ""); s != "" {
-			words.WriteString(" " + ShellQuote(s))
+			words.WriteString(" " + shellQuote(s))
 			want.WriteString(s + "\x00")
 		}
 	}
@@ -137,16 +137,16 @@ func FuzzPowerShellQuote(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		q := PowerShellQuote(s)
+		q := powerShellQuote(s)
 		if i := strings.IndexFunc(q, func(r rune) bool { return r < ' ' || r > '~' }); i >= 0 {
-			t.Errorf("PowerShellQuote(%q) = %q, which is not printable ASCII", s, q)
+			t.Errorf("powerShellQuote(%q) = %q, which is not printable ASCII", s, q)
 		}
 		want := strings.ToValidUTF8(s, "\uFFFD")
 		if !utf8.ValidString(s) {
 			want = string([]rune(s)) // one U+FFFD for each byte
 		}
 		if got, err := readPowerShell(q); err != nil || got != want {
-			t.Errorf("PowerShellQuote(%q) = %q, which reads as %q, %v", s, q, got, err)
+			t.Errorf("powerShellQuote(%q) = %q, which reads as %q, %v", s, q, got, err)
 		}
 	})
 }
@@ -252,12 +252,12 @@ func FuzzMarkdown(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		want := LogLine(s)
-		for name, md := range map[string]string{"MarkdownText": MarkdownText(s), "MarkdownCode": MarkdownCode(s)} {
+		for name, md := range map[string]string{"markdownText": markdownText(s), "markdownCode": markdownCode(s)} {
 			shown, err := markdownPlain(md)
 			if err != nil || strings.TrimSpace(shown) != strings.TrimSpace(want) {
 				t.Errorf("%s(%q) = %q, which shows %q, %v; want %q", name, s, md, shown, err, want)
 			}
-			row := "| a | " + MarkdownCell(md) + " | b |"
+			row := "| a | " + markdownCell(md) + " | b |"
 			cells := tableCells(row)
 			if len(cells) != 3 || cells[1] != strings.TrimSpace(md) {
 				t.Errorf("%s(%q): the row %q has the cells %q", name, s, row, cells)

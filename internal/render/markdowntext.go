@@ -2,12 +2,12 @@ package render
 
 import "strings"
 
-// MarkdownText returns s as inline GitHub-flavoured Markdown that shows s and
+// markdownText returns s as inline GitHub-flavoured Markdown that shows s and
 // does nothing else: no markup, no HTML, no link, no mention, no reference.
 // Words that a renderer would turn into links (addresses, "www.", "@name",
 // "#1") become code, where they are inert and can still be copied. It may begin
-// a paragraph, a list's item or a cell (see [MarkdownCell]).
-func MarkdownText(s string) string {
+// a paragraph, a list's item or a cell (see markdownCell).
+func markdownText(s string) string {
 	words := strings.Split(strings.TrimSpace(LogLine(s)), " ")
 	for i, w := range words {
 		words[i] = markdownWord(w)
@@ -45,11 +45,11 @@ var markdownEscapes = strings.NewReplacer(
 	`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "~", `\~`, "$", `\$`, "#", `\#`, "@", "&#64;",
 )
 
-// MarkdownCode returns s as a code span, "" for a blank s. In a table it needs
-// [MarkdownCell] around it.
-func MarkdownCode(s string) string { return codeSpan(LogLine(s)) }
+// markdownCode returns s as a code span, "" for a blank s. In a table it needs
+// markdownCell around it.
+func markdownCode(s string) string { return codeSpan(LogLine(s)) }
 
-// codeSpan is [MarkdownCode] for one line that is already safe in a log.
+// codeSpan is markdownCode for one line that is already safe in a log.
 func codeSpan(line string) string {
 	line = strings.TrimSpace(line)
 	if line == "" {
@@ -65,8 +65,8 @@ func codeSpan(line string) string {
 	return fence + line + fence
 }
 
-// MarkdownCell returns a piece of inline Markdown for use as a table's cell: a
+// markdownCell returns a piece of inline Markdown for use as a table's cell: a
 // bar inside it does not end the cell. Tables take "\|" for "|" even in code.
-func MarkdownCell(markdown string) string {
+func markdownCell(markdown string) string {
 	return strings.ReplaceAll(markdown, "|", `\|`)
 }

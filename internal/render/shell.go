@@ -19,7 +19,7 @@ func shell(r *report.Report, opt Options) ([]byte, error) {
 		if err := checkVariable(s.Name, s.Value); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&b, "export %s=%s\n", s.Name, ShellQuote(s.Value))
+		fmt.Fprintf(&b, "export %s=%s\n", s.Name, shellQuote(s.Value))
 	}
 	return []byte(b.String()), nil
 }
@@ -39,9 +39,9 @@ func ShellFailure(code int) []byte {
 	return fmt.Appendf(nil, "(exit %d)\n", code)
 }
 
-// ShellQuote returns s as one word of POSIX sh. Nothing is special between
+// shellQuote returns s as one word of POSIX sh. Nothing is special between
 // single quotes but the single quote itself.
-func ShellQuote(s string) string {
+func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
@@ -59,7 +59,7 @@ func powerShell(r *report.Report, opt Options) ([]byte, error) {
 		if err := checkVariable(s.Name, s.Value); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&b, "$env:%s = %s\n", s.Name, PowerShellQuote(s.Value))
+		fmt.Fprintf(&b, "$env:%s = %s\n", s.Name, powerShellQuote(s.Value))
 	}
 	return []byte(b.String()), nil
 }
@@ -71,13 +71,13 @@ func PowerShellFailure(code int) []byte {
 	return fmt.Appendf(nil, "$global:LASTEXITCODE = %d; throw 'goproxy-setup: nothing was exported (exit status %d)'\n", code, code)
 }
 
-// PowerShellQuote returns s as an expression of PowerShell in ASCII alone.
+// powerShellQuote returns s as an expression of PowerShell in ASCII alone.
 //
 // PowerShell takes ‘ ’ ‚ ‛ for single quotes too, and Windows PowerShell
 // decodes what a program prints by the console's code page, where the second
 // byte of a harmless letter may be such a quote. So every other character is
 // written by its number: 'a' + [char]0x2019 + 'b'.
-func PowerShellQuote(s string) string {
+func powerShellQuote(s string) string {
 	var terms []string
 	var ascii strings.Builder
 	literal := func() string {

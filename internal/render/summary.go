@@ -33,7 +33,7 @@ func summary(r *report.Report, _ Options) ([]byte, error) {
 	p.reasons(r)
 	p.checks(r)
 	if r.Version != "" {
-		fmt.Fprintf(p, "<sub>goproxy-setup %s</sub>\n", MarkdownText(r.Version))
+		fmt.Fprintf(p, "<sub>goproxy-setup %s</sub>\n", markdownText(r.Version))
 	}
 	return []byte(strings.TrimRight(p.String(), "\n") + "\n"), nil
 }
@@ -213,13 +213,13 @@ func (p *page) checks(r *report.Report) {
 
 func tableRow(cells ...string) string {
 	for i, c := range cells {
-		cells[i] = MarkdownCell(c)
+		cells[i] = markdownCell(c)
 	}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 
-func short(s string) string { return MarkdownText(cut(s, summaryCell)) }
-func code(s string) string  { return MarkdownCode(cut(s, summaryCell)) }
+func short(s string) string { return markdownText(cut(s, summaryCell)) }
+func code(s string) string  { return markdownCode(cut(s, summaryCell)) }
 
 // took writes milliseconds for people; "" for 0, which is "not asked".
 func took(ms int64) string {
