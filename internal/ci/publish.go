@@ -53,7 +53,7 @@ func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions)
 	}
 	var table []byte
 	if !opt.TableShown {
-		if table, err = render.Render(render.Table, r, render.Options{Width: cmp.Or(opt.Width, logWidth)}); err != nil {
+		if table, err = render.Render(render.Table, r, render.Options{Width: cmp.Or(opt.Width, LogWidth)}); err != nil {
 			return err
 		}
 	}
@@ -73,8 +73,8 @@ func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions)
 	return nil
 }
 
-// logWidth is how wide a table in a log may be, in columns.
-const logWidth = 120
+// LogWidth is how wide a table in a log may be, in columns.
+const LogWidth = 120
 
 // writeLog writes what people of GitLab and Jenkins read. GitLab folds the table
 // away and shows the findings, worst last: a log is read from its end.

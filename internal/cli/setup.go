@@ -310,6 +310,9 @@ func (s *setup) reportPath() string {
 // order: variables are exported only when all else is in place.
 func (s *setup) publish(ctx context.Context, r *report.Report, exit int) error {
 	opt := render.Options{ExitCode: exit, Width: s.Width, Color: s.Width > 0 && s.Getenv("NO_COLOR") == "" && s.Getenv("TERM") != "dumb"}
+	if s.Width == 0 && s.job.System != ci.None {
+		opt.Width = ci.LogWidth
+	}
 	clean, err := s.job.Clean(r)
 	if err != nil {
 		return errors.Join(err, s.job.Discard())
@@ -331,7 +334,7 @@ func (s *setup) publish(ctx context.Context, r *report.Report, exit int) error {
 		return errors.Join(fmt.Errorf("writing to stdout: %w", err), s.job.Discard())
 	}
 	if s.Width > 0 && s.job.System == ci.None && s.format == render.Table && len(r.Settings) > 0 {
-		fmt.Fprintln(s.Stderr, `hint: this only shows it; to use it in a shell: eval "$(goproxy-setup setup --format shell)"`)
+		fmt.Fprintln(s.Stderr, `hint: to use it in this shell: eval "$(goproxy-setup setup --format shell)"`)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (d *Decision) summary(environment string) string {
 		})
 		switch forbidden := len(d.Settings) == 0; {
 		case healthy && forbidden:
-			return fmt.Sprintf("%s would be used instead of %s, and on_fallback: fail forbids a fallback.", d.Selected, d.Primary)
+			return fmt.Sprintf("%s would be used instead of %s, and on_fallback: fail forbids a fallback; nothing was exported.", d.Selected, d.Primary)
 		case healthy:
 			return fmt.Sprintf("Fallback: Go modules for environment %q come from %s instead of %s.", environment, d.Selected, d.Primary)
 		case forbidden:
@@ -112,17 +112,11 @@ func (d *Decision) summary(environment string) string {
 	return fmt.Sprintf("No module proxy of environment %q is usable; nothing was exported.", environment)
 }
 
-// primaryFault says why the primary is not the first, in few words: to be slow
-// or silent is not to be down.
+// primaryFault says in few words why the primary is not the first: to be silent
+// is not to be down.
 func (d *Decision) primaryFault() string {
-	for _, p := range d.Proxies {
-		switch {
-		case p.Name != d.Primary:
-		case p.State == report.Unknown:
-			return "did not answer in time"
-		case p.State != report.Down:
-			return "is slower"
-		}
+	if slices.ContainsFunc(d.Proxies, func(p report.Proxy) bool { return p.Name == d.Primary && p.State == report.Unknown }) {
+		return "did not answer in time"
 	}
 	return "is not usable"
 }

@@ -137,7 +137,7 @@ func TestSummaryOfAHealthyPrimary(t *testing.T) {
 		{"slower", "a=2s b=ok", func(*policy.Settings) {}, "a is not used: it answers in 2s, b in 20ms; modules come from b instead",
 			`Fallback: Go modules for environment "staging" come from b instead of a.`},
 		{"slower, no fallback allowed", "a=2s b=ok", func(s *policy.Settings) { s.OnFallback = policy.FallbackFail }, "a is not used: it answers in 2s, b in 20ms; modules come from b instead",
-			"b would be used instead of a, and on_fallback: fail forbids a fallback."},
+			"b would be used instead of a, and on_fallback: fail forbids a fallback; nothing was exported."},
 		{"no checksum database", "a=nodb b=nodb", func(s *policy.Settings) { s.SumDB, s.OnExhausted = policy.SumDBRequired, policy.ExhaustedDirect },
 			"a is not used: no allowed route to the checksum database verifies, and the policy says sumdb: required; modules come from direct instead",
 			`Fallback: Go modules for environment "staging" come from direct instead of a.`},

@@ -25,11 +25,12 @@ type mark struct {
 }
 
 // untold returns the findings of r that say more than the row of a proxy does,
-// for pages that show those rows. What cannot be judged is always explained.
+// for pages that show those rows. Warnings, and what cannot be judged, are
+// always shown.
 func untold(r *report.Report) []report.Finding {
 	return slices.DeleteFunc(slices.Clone(r.Findings), func(f report.Finding) bool {
 		return slices.ContainsFunc(r.Proxies, func(p report.Proxy) bool {
-			return p.Cause != "" && p.State != report.Unknown && strings.HasSuffix(f.Title, ": "+p.Name) &&
+			return f.Severity != report.Warning && p.Cause != "" && p.State != report.Unknown && strings.HasSuffix(f.Title, ": "+p.Name) &&
 				strings.HasSuffix(f.Message, ": "+p.Cause) && (f.Fix == "" || f.Fix == p.Next)
 		})
 	})
