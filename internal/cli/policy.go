@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
+	"github.com/org/goproxy-setup/internal/ci"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/render"
 	"github.com/org/goproxy-setup/internal/report"
@@ -67,6 +68,12 @@ func policyFile(c *call, file string) (*policy.Policy, error) {
 	path := file
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(c.Dir, path)
+	}
+	job := openJob(ci.Detect(c.Getenv), c.Host)
+	if name, inTree := within(job.Workspace, path); job.PullRequest && inTree {
+		if err := noLink(job.Workspace, name); err != nil {
+			return nil, err
+		}
 	}
 	data, err := readFile(path, maxPolicy)
 	if errors.Is(err, os.ErrNotExist) {

@@ -156,10 +156,7 @@ func newSetup(c *call) (s *setup, err error) {
 		}
 		c.Dir = dir
 	}
-	s.job = ci.Open(system, ci.Host{
-		Getenv: c.Getenv, ReadFile: os.ReadFile, Stat: os.Stat, Stderr: c.Stderr, Dir: c.Dir, TempDir: c.TempDir, PID: os.Getpid(),
-		API: func(base, token string) (ci.API, error) { return github.New(base, token) },
-	})
+	s.job = openJob(system, c.Host)
 	s.findings = append(s.findings, s.job.Findings...)
 	var name string
 	if name, err = c.choice("format", "table", "shell", "powershell", "dotenv", "json"); err != nil {
@@ -185,6 +182,14 @@ func newSetup(c *call) (s *setup, err error) {
 	}
 	s.addDefaultReport()
 	return s, nil
+}
+
+// openJob reads what the host says about the CI job.
+func openJob(system ci.System, h Host) *ci.Job {
+	return ci.Open(system, ci.Host{
+		Getenv: h.Getenv, ReadFile: os.ReadFile, Stat: os.Stat, Stderr: h.Stderr, Dir: h.Dir, TempDir: h.TempDir, PID: os.Getpid(),
+		API: func(base, token string) (ci.API, error) { return github.New(base, token) },
+	})
 }
 
 // rules reads the options that change a rule of the policy or of the outcome.
