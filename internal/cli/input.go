@@ -69,13 +69,17 @@ func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string) (p
 	}
 	choice, err := s.choose(ctx, p)
 	if err != nil {
-		return policy.Settings{}, &usageError{err: err}
+		return policy.Settings{}, asUsage(err)
 	}
 	if choice.Notice != "" {
-		s.findings = append(s.findings, report.Finding{
+		f := report.Finding{
 			ID: "environment-unknown", Severity: report.Notice, Title: "Environment not in the policy",
-			Message: choice.Notice, Fix: "add it to the policy's environments, or name another one", Place: report.Place{File: p.Name()},
-		})
+			Message: choice.Notice, Fix: "add it to the policy's environments, or name another one",
+		}
+		if p.Name() != policy.BuiltIn().Name() {
+			f.Place.File = p.Name()
+		}
+		s.findings = append(s.findings, f)
 	}
 	set, err := p.Settings(choice, s.Getenv)
 	if err != nil {

@@ -237,6 +237,11 @@ func (s *setup) invalid(ctx context.Context, err error) error {
 	if r.Findings == nil {
 		return err
 	}
+	for i, f := range r.Findings {
+		if strings.HasPrefix(f.Place.File, "--") { // an option is no file to annotate
+			r.Findings[i].Message, r.Findings[i].Place = f.Place.File+": "+f.Message, report.Place{}
+		}
+	}
 	usage, ok := errors.AsType[*usageError](err)
 	if !ok {
 		usage = &usageError{err: err}
