@@ -28,26 +28,26 @@ func choose(s *policy.Settings, verdicts []verdict) (kept []verdict, reasons []s
 // while anything usable is there.
 func keep(s *policy.Settings, verdicts []verdict) (kept []verdict, reasons []string) {
 	working := slices.ContainsFunc(verdicts, verdict.usable)
-	guarded := "" // a gatekeeper that is down and may not be walked around
+	guarded := "" // a gatekeeper that was left out and may not be walked around
 	for i, v := range verdicts {
 		drop := ""
 		switch {
 		case v.entry.Keyword() && s.Mode == policy.Enforced:
 			drop = "enforced mode has no way around the gatekeepers"
 		case guarded != "" && !v.entry.Gatekeeper:
-			drop = fmt.Sprintf("the gatekeeper %s is down, and its outage is no permission to go around it", guarded)
+			drop = fmt.Sprintf("the gatekeeper %s is left out, and its outage is no permission to go around it", guarded)
 		case v.late:
 			drop = v.why
 		case v.state == report.Down:
 			drop = "down: " + v.why
-			if v.entry.Gatekeeper && !v.entry.Overridable {
-				guarded = v.entry.Name
-			}
 		case v.state == report.Unknown && i > 0 && working && len(kept) == 0:
 			drop = "cannot be judged from here, and is no fallback while a usable entry is there"
 		}
 		if drop != "" {
 			reasons = append(reasons, fmt.Sprintf("%s is left out: %s", v.entry.Name, drop))
+			if v.entry.Gatekeeper && !v.entry.Overridable {
+				guarded = v.entry.Name
+			}
 			continue
 		}
 		if v.state == report.Unknown {

@@ -234,6 +234,7 @@ func TestChain(t *testing.T) {
 		{name: "comma after a gatekeeper", mode: routed, chain: "g direct", saw: "g=ok", outcome: "ok", exports: "GOPROXY=g,direct" + db},
 		{name: "overridable gatekeeper before a public proxy", mode: routed, chain: "o a direct", saw: "o=ok a=ok", outcome: "ok", exports: "GOPROXY=o,a|direct" + db},
 		{name: "a gatekeeper's outage is no permission", mode: routed, chain: "g direct", saw: "g=server-error", outcome: "exhausted", findings: "exhausted proxy-down"},
+		{name: "nor is a gatekeeper's silence", mode: routed, chain: "a g direct", saw: "a=ok g=silent-until-done", outcome: "ok", exports: "GOPROXY=a" + db},
 		{name: "a second gatekeeper may stand in", mode: routed, chain: "g h direct", saw: "g=server-error h=ok", outcome: "fallback", exports: "GOPROXY=h" + db, findings: "fallback"},
 		{name: "overridable gatekeeper down", mode: routed, chain: "o a direct", saw: "o=server-error a=ok", outcome: "fallback", exports: "GOPROXY=a|direct" + db, findings: "fallback"},
 		{name: "a gatekeeper that refuses the canary keeps its place", mode: routed, chain: "g direct", saw: "g=forbidden", outcome: "ok", exports: "GOPROXY=g,direct" + db, findings: "proxy-unknown sumdb-unverified"},

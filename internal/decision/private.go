@@ -42,11 +42,12 @@ func private(in *Input) (settings []report.Setting, findings []report.Finding) {
 	}
 	if s.PrivateVia == policy.ViaChain || s.Mode == policy.Enforced {
 		const none = "none" // a pattern that matches no module: nothing goes direct
-		if was.GONOPROXY != "" && was.GONOPROXY != none && s.Mode == policy.Enforced {
+		before := cmp.Or(was.GONOPROXY, was.GOPRIVATE)
+		if before != "" && before != none && s.Mode == policy.Enforced {
 			findings = append(findings, report.Finding{
 				ID: "gonoproxy-overwritten", Severity: report.Notice, Title: "GONOPROXY overwritten",
-				Message: "GONOPROXY was " + was.GONOPROXY + "; in enforced mode no module may go around the gatekeepers, so it is now \"none\"",
-				Fix:     "remove GONOPROXY from the runner's settings",
+				Message: "GONOPROXY (or GOPRIVATE) was " + before + "; in enforced mode no module may go around the gatekeepers, so it is now \"none\"",
+				Fix:     "remove it from the runner's settings",
 				Place:   s.Places["mode"],
 			})
 		}
