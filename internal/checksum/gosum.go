@@ -50,12 +50,15 @@ type LineError struct {
 
 func (e *LineError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Msg) }
 
+// maxLineErrors bounds the mistakes that are reported of one file.
+const maxLineErrors = 100
+
 // ParseGoSum parses a go.sum file; name is for its errors. It accepts what the
 // go command accepts: blank lines, any white space, repeated lines, hashes of
 // unknown algorithms, paths and versions of any form.
 //
 // The error joins a [*LineError] for each line without exactly three fields,
-// at the first of which the go command gives up.
+// of which there are at most 100; the go command gives up at the first.
 //
 // Source: readGoSum in cmd/go/internal/modfetch.
 func ParseGoSum(name string, data []byte) (*GoSum, error) {
@@ -70,6 +73,9 @@ func ParseGoSum(name string, data []byte) (*GoSum, error) {
 			continue
 		case len(f) != 3:
 			errs = append(errs, &LineError{name, n, fmt.Sprintf("%d fields; a line is: module version hash", len(f))})
+			if len(errs) == maxLineErrors {
+				return nil, errors.Join(errs...)
+			}
 			continue
 		case f[2] == emptyGoModHash:
 			continue

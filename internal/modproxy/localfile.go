@@ -19,7 +19,7 @@ func (c *Client) open(u *url.URL) (*Answer, error) {
 		e.Fix = "write file:///DIRECTORY with three slashes"
 		return nil, e
 	}
-	f, err := os.Open(localPath(u.Path))
+	f, err := openRegular(localPath(u.Path))
 	if err != nil {
 		e := c.fail(u.String(), errors.Unwrap(err)) // the URL has the path already
 		switch {
@@ -31,6 +31,20 @@ func (c *Client) open(u *url.URL) (*Answer, error) {
 		return nil, e
 	}
 	return &Answer{f, "", u.String(), c}, nil
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// openRegular opens a file, but nothing that could block or never end.
+func openRegular(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(name)
 }
 
 // localPath turns the path of a file URL into one of this system.

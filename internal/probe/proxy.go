@@ -233,6 +233,9 @@ func (p *proxy) once(ctx context.Context, q question) (o outcome) {
 	if shown := p.site.client.Hide(string(body)); o.class != "" && shown != string(body) {
 		_, o.detail = q.judge([]byte(shown)) // it may repeat our login, whole or in part
 	}
+	if o.class != "" && p.site.base.Scheme == "file" {
+		o.detail = "not the file it should be" // a link in the work tree may lead anywhere: quote nothing
+	}
 	o.latency = cmp.Or(t.readyFor(), time.Since(start)) // a file has no connection
 	return o
 }
