@@ -53,7 +53,7 @@ func checkURL(raw string) (string, *badAddress) {
 	if u.Scheme == "file" {
 		return normal, nil
 	}
-	if problem := forbiddenHost(u.Hostname()); problem != "" {
+	if problem := ForbiddenHost(u.Hostname()); problem != "" {
 		return bad("", "%q: %s", shown, problem)
 	}
 	u.Host = strings.ToLower(u.Host)
@@ -61,60 +61,6 @@ func checkURL(raw string) (string, *badAddress) {
 		u.Host = strings.Replace(u.Host, name+".", name, 1)
 	}
 	return strings.TrimRight(u.String(), "/"), nil
-}
-
-// forbiddenHost says why host may never be asked, "" if it may. The services
-// that hand out a machine's credentials live on link-local addresses.
-func forbiddenHost(host string) string {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return forbiddenAddr(addr)
-	}
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	_, err := goenv.CheckEntry("https://" + host)
-	switch {
-	case strings.ContainsFunc(host, func(r rune) bool { return r > 0x7f }):
-		return "the host has letters outside ASCII: write its xn-- form"
-	case err != nil:
-		return "the host is neither a name nor an IP address"
-	case strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x"):
-		return "the host is neither a name nor an IP address" // some resolvers read 2852039166 and 127.1 as addresses
-	case slices.Contains(metadataHosts, host):
-		return "the host is a cloud's metadata service"
-	}
-	return ""
-}
-
-// metadataHosts are the names and the addresses outside the link-local ranges
-// of the clouds' metadata services.
-var metadataHosts = []string{
-	"metadata", "metadata.google.internal", "metadata.goog",
-	"instance-data", "instance-data.ec2.internal", "metadata.tencentyun.com",
-}
-
-var metadataAddrs = []netip.Addr{
-	netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("192.0.0.192"),
-	netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("fd00:ec2::254"),
-	netip.MustParseAddr("fd20:ce::254"),
-}
-
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
-
-func forbiddenAddr(addr netip.Addr) string {
-	addr = addr.Unmap().WithZone("")
-	if nat64.Contains(addr) {
-		b := addr.As16()
-		addr = netip.AddrFrom4([4]byte(b[12:]))
-	}
-	switch {
-	case addr.IsLinkLocalUnicast():
-		return "the host is a link-local address"
-	case slices.Contains(metadataAddrs, addr):
-		return "the host is a cloud's metadata service"
-	case addr.IsUnspecified() || addr.IsMulticast():
-		return "the host is no single machine's address"
-	}
-	return ""
 }
 
 // host checks one host of "allow".
@@ -132,7 +78,7 @@ func (d *decoder) host(n *yaml.Node, s string) (string, bool) {
 	case strings.ContainsAny(s, ", \t|"):
 		problem, hint = fmt.Sprintf("%q holds several hosts", clip(s)), "make them items of the list"
 	default:
-		problem, hint = forbiddenHost(bare), ""
+		problem, hint = ForbiddenHost(bare), ""
 	}
 	if problem != "" {
 		d.fail(idValue, n, hint, "allow: %s", problem)
@@ -155,8 +101,8 @@ func (d *decoder) forwardProxy(n *yaml.Node, key string) value[string] {
 		d.fail(idSecret, n, "set "+strings.ToUpper(key)+" as a secret of the CI system instead", "%s: %q holds credentials", key, shown)
 	case u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/":
 		d.fail(idURL, n, "write http://HOST:PORT", "%s: %q has more than a host and a port", key, shown)
-	case forbiddenHost(u.Hostname()) != "":
-		d.fail(idURL, n, "", "%s: %q: %s", key, shown, forbiddenHost(u.Hostname()))
+	case ForbiddenHost(u.Hostname()) != "":
+		d.fail(idURL, n, "", "%s: %q: %s", key, shown, ForbiddenHost(u.Hostname()))
 	default:
 		return v
 	}

@@ -12,7 +12,6 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -102,8 +101,8 @@ func (s *site) RoundTrip(req *http.Request) (*http.Response, error) {
 // no module proxy has; names are checked again when they are resolved.
 func (s *site) mayAsk(u *url.URL) error {
 	host := strings.TrimSuffix(u.Hostname(), ".")
-	if ip, err := netip.ParseAddr(host); err == nil && neverAsked(ip) || slices.Contains(metadataHosts, strings.ToLower(host)) {
-		return &notAllowedError{fmt.Sprintf("%s is a link-local or metadata address, which is never asked", host)}
+	if why := policy.ForbiddenHost(host); why != "" {
+		return &notAllowedError{fmt.Sprintf("%s is never asked: %s", host, why)}
 	}
 	if !s.allows(host) {
 		return &notAllowedError{fmt.Sprintf("the policy's allow-list does not name %s", host)}
@@ -111,38 +110,17 @@ func (s *site) mayAsk(u *url.URL) error {
 	return nil
 }
 
-// metadataHosts and metadataAddrs are the clouds' metadata services: by name,
-// since an HTTP proxy resolves names where nobody checks addresses, and by the
-// addresses outside the link-local ranges. The policy refuses the same ones; a
-// redirect or a resolver must not lead there either.
-var (
-	metadataHosts = []string{
-		"metadata", "metadata.google.internal", "metadata.goog",
-		"instance-data", "instance-data.ec2.internal", "metadata.tencentyun.com",
-	}
-	metadataAddrs = []netip.Addr{
-		netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("192.0.0.192"),
-		netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"),
-	}
-	nat64 = netip.MustParsePrefix("64:ff9b::/96") // holds every IPv4 address
-)
-
-func neverAsked(ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
-	if nat64.Contains(ip) {
-		b := ip.As16()
-		ip = netip.AddrFrom4([4]byte(b[12:]))
-	}
-	return ip.IsLinkLocalUnicast() || slices.Contains(metadataAddrs, ip)
-}
-
 // dialer returns the function that opens the site's connections: through dial
 // or, if that is nil, by the network, where each resolved address is checked.
 func (s *site) dialer(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	if dial == nil {
 		dial = (&net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
-			if a, err := netip.ParseAddrPort(address); err != nil || neverAsked(a.Addr()) {
-				return &notAllowedError{fmt.Sprintf("%s is a link-local or metadata address, which is never asked", address)}
+			a, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return err
+			}
+			if why := policy.ForbiddenAddr(a.Addr()); why != "" {
+				return &notAllowedError{fmt.Sprintf("%s is never asked: %s", address, why)}
 			}
 			return nil
 		}}).DialContext
