@@ -82,7 +82,7 @@ func (d *Decision) settle(in *Input, verdicts, kept []verdict, db database) {
 	d.Outcome = report.OK
 	if d.Selected != d.Primary {
 		d.Outcome = report.Fallback
-		d.Findings = append(d.Findings, d.fallback(in, kept))
+		d.Findings = append(d.Findings, d.fallback(s, verdicts[0], kept[0]))
 		if s.OnFallback == policy.FallbackFail {
 			d.Reasons = append(d.Reasons, "on_fallback: fail, so nothing is exported")
 			return
@@ -160,8 +160,7 @@ func (d *Decision) chainWhy(s *policy.Settings) string {
 
 // fallback is the one finding that every user of a fallback sees: it names the
 // primary, the cause and what is used instead.
-func (d *Decision) fallback(in *Input, kept []verdict) report.Finding {
-	s := &in.Settings
+func (d *Decision) fallback(s *policy.Settings, primary, first verdict) report.Finding {
 	severity := map[policy.OnFallback]report.Severity{
 		policy.FallbackNotice: report.Notice, policy.FallbackFail: report.Error,
 	}[s.OnFallback]
@@ -169,8 +168,7 @@ func (d *Decision) fallback(in *Input, kept []verdict) report.Finding {
 		severity = report.Warning
 	}
 	f := report.Finding{ID: "fallback", Severity: severity, Title: "Module proxy fallback in use", Place: s.Places["chain"]}
-	primary := judge(s.Chain[0], index(in.Evidence)[d.Primary], in.Container)
-	f.Message = fmt.Sprintf("%s is not used: %s; modules come from %s instead", d.Primary, displaced(primary, kept[0]), d.Selected)
+	f.Message = fmt.Sprintf("%s is not used: %s; modules come from %s instead", d.Primary, displaced(primary, first), d.Selected)
 	if primary.ev != nil {
 		f.Fix = primary.ev.Next
 	}
