@@ -42,7 +42,10 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 			return nil, usagef("mend GOPROXY, or give --override", "%w", err)
 		}
 	}
-	if in.Settings, err = s.settings(ctx, p.Policy, chain); err != nil {
+	if in.Settings, err = s.settings(ctx, p.Policy, chain); err != nil && in.Keep {
+		in.Settings, err = s.unchecked(ctx, p.Policy, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if hidden && !in.Keep && in.Settings.Mode != policy.Enforced { // else it is not exported
@@ -96,6 +99,23 @@ func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string) (p
 	if s.strategy != "" {
 		set.Strategy = policy.Strategy(s.strategy)
 	}
+	return set, nil
+}
+
+// unchecked returns settings without a chain for a GOPROXY that go takes and we
+// would not write, such as one with a token in its query: it is somebody's
+// choice, so it is left alone as well.
+func (s *setup) unchecked(ctx context.Context, p *policy.Policy, why error) (policy.Settings, error) {
+	set, err := s.settings(ctx, p, "")
+	if err != nil {
+		return set, err // it was not the chain
+	}
+	set.Chain = nil
+	s.findings = append(s.findings, report.Finding{
+		ID: "goproxy-not-checked", Severity: report.Warning, Title: "GOPROXY not checked",
+		Message: "the GOPROXY that is set was not checked: " + strings.ReplaceAll(firstLine(why), "--chain: ", ""),
+		Fix:     "mend it, or give --override",
+	})
 	return set, nil
 }
 
