@@ -152,13 +152,8 @@ var topFields = merge(within(blockFields, func(p *Policy) *block { return &p.blo
 			p.readRule(d, item)
 		}
 	},
-	reservedKey: func(d *decoder, n *yaml.Node, _ *Policy) {
-		d.fail(idDisabled, n, "remove it, or use a newer goproxy-setup", "%q is not supported by this version", reservedKey)
-	},
+	"agent": func(d *decoder, n *yaml.Node, p *Policy) { p.readAgent(d, n) },
 })
-
-// reservedKey has a meaning in a later version.
-const reservedKey = "agent"
 
 // environmentFields are the keys of an environment.
 var environmentFields = merge(within(blockFields, func(e *environment) *block { return &e.block }), fields[environment]{

@@ -69,7 +69,7 @@ type fields[T any] map[string]func(d *decoder, n *yaml.Node, into *T)
 
 // keys returns the keys that a user may write, sorted.
 func (f fields[T]) keys() []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(f)), func(key string) bool { return key == reservedKey })
+	return slices.Sorted(maps.Keys(f))
 }
 
 // within makes keys of a part of T keys of T.

@@ -54,7 +54,7 @@ func TestDocsAreComplete(t *testing.T) {
 	var all []string
 	for _, list := range [][]string{
 		topFields.keys(), environmentFields.keys(), proxyFields.keys(), tlsFields.keys(), variantFields.keys(), whenFields.keys(),
-		ruleFields.keys(), probeFields.keys(), words(modes), words(vias), words(sumdbRules), words(strategies), words(onFallbacks), words(onExhausted),
+		ruleFields.keys(), probeFields.keys(), agentFields.keys(), storeFields.keys(), agentTLSFields.keys(), limitFields.keys(), words(modes), words(vias), words(sumdbRules), words(strategies), words(onFallbacks), words(onExhausted),
 	} {
 		all = append(all, list...)
 	}

@@ -14,6 +14,7 @@ type Policy struct {
 	block                         // the settings at the top: defaults of every environment
 	environments []environment    // in the file's order
 	match        []rule
+	agent        Agent
 	findings     []report.Finding // what loading it noticed
 
 	override *[]ref          // instead of every chain; see FromChain

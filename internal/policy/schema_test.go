@@ -58,6 +58,10 @@ func TestSchemaHasTheParsersKeys(t *testing.T) {
 		{"variant", def["variant"], variantFields.keys()},
 		{"when", def["variant"].Properties["when"], whenFields.keys()},
 		{"rule", def["rule"], ruleFields.keys()},
+		{"agent", def["agent"], agentFields.keys()},
+		{"store", def["agent"].Properties["store"], storeFields.keys()},
+		{"agent's tls", def["agent"].Properties["tls"], agentTLSFields.keys()},
+		{"limits", def["agent"].Properties["limits"], limitFields.keys()},
 		{"probe", def["probe"], probeFields.keys()},
 	} {
 		if got := slices.Sorted(maps.Keys(tt.node.Properties)); !slices.Equal(got, tt.keys) {

@@ -11,9 +11,10 @@ import (
 
 // WithoutTrust returns p as it may be used where its author could be anybody,
 // such as in a pull request whose base can't be read: without credentials,
-// authorities of its own, "sumdb: off", forward proxies, "on_exhausted: direct"
-// and file URLs: links in such a folder lead to any file of the machine, and
-// what is wrong with it is told in its own words. The findings say what is ignored and where it stands.
+// authorities of its own, "sumdb: off", forward proxies, "on_exhausted: direct",
+// settings of the agent, and file URLs: links in such a folder lead to any file
+// of the machine, and what is wrong with it is told in its own words. The
+// findings say what is ignored and where it stands.
 func (p *Policy) WithoutTrust() (*Policy, []report.Finding) {
 	var ignored []report.Finding
 	ignore := func(key string, at report.Place) {
@@ -32,6 +33,10 @@ func (p *Policy) WithoutTrust() (*Policy, []report.Finding) {
 		drop(&px.url, isFile, "the file URL", ignore)
 		px.broken = !px.url.set // chains that name it do without
 		q.proxies[name] = px
+	}
+	if at, set := q.agent.Places["agent"]; set { // it opens ports and writes files
+		ignore("agent", at)
+		q.agent = Agent{}
 	}
 	q.block.distrust(ignore)
 	q.environments = slices.Clone(p.environments)
