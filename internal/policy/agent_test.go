@@ -27,8 +27,8 @@ func TestAgent(t *testing.T) {
 		a.StoreSize != 3<<29 || a.Connect != 2*time.Second || a.MinRate != 32_000 {
 		t.Errorf("Agent = %+v", a)
 	}
-	if at := a.Places["store.max_size"]; at.Line != 3 || at.Column != 39 {
-		t.Errorf("place of max_size = %v, want 3:39", at)
+	if at := a.Places["store.max_size"]; at.Line != 3 || at.Column != 41 {
+		t.Errorf("place of max_size = %v, want 3:41", at)
 	}
 	if f := p.Findings(); len(f) != 1 || f[0].Place.Line != 2 {
 		t.Errorf("findings = %+v; want a notice about the open listener", f)
