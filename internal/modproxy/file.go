@@ -21,12 +21,16 @@ const (
 	Mod  Kind = "mod"  // the go.mod file
 	Zip  Kind = "zip"  // the module's content
 	List Kind = "list" // known versions, one a line; File.Version is ""
+
+	// Latest is JSON about the version to use if there is no other reason for
+	// one; File.Version is "".
+	Latest Kind = "latest"
 )
 
 // A File names one file of a module proxy.
 type File struct {
 	Path    string // module path, unescaped
-	Version string // canonical, unescaped
+	Version string // unescaped; canonical, but for an .info, which may be asked for any revision
 	Kind    Kind
 }
 
@@ -39,8 +43,11 @@ func (f File) URLPath() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if f.Kind == List {
+	switch f.Kind {
+	case List:
 		return path + "/@v/list", nil
+	case Latest:
+		return path + "/@latest", nil
 	}
 	version, err := module.EscapeVersion(f.Version)
 	if err != nil {
