@@ -429,4 +429,3 @@ func BenchmarkOpen(b *testing.B) {
 		b.StartTimer()
 	}
 }
-
