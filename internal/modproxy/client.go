@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/url"
 	pathpkg "path"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // maxRedirects is how many redirects the go command follows.
@@ -29,6 +31,10 @@ type Client struct {
 type Answer struct {
 	Body io.ReadCloser // to be closed by the caller
 	Host string        // host[:port] that sent it, after redirects; "" for a file
+	Size int64         // length of the body, -1 if it is not known beforehand
+	// Framed says that the end of the body can be told from a connection that
+	// was cut.
+	Framed bool
 
 	url    string
 	client *Client
@@ -56,11 +62,27 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 		return nil, c.fail(u.String(), err)
 	}
 	final := resp.Request.URL
-	a := &Answer{resp.Body, final.Host, final.String(), c}
+	framed := resp.ContentLength >= 0 || resp.ProtoMajor > 1 || len(resp.TransferEncoding) > 0
+	a := &Answer{resp.Body, final.Host, resp.ContentLength, framed, final.String(), c}
 	if resp.StatusCode != http.StatusOK {
-		return nil, a.refused(resp.StatusCode)
+		e := a.refused(resp.StatusCode)
+		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
+		return nil, e
 	}
 	return a, nil
+}
+
+// retryAfter returns how long a server asks to wait, 0 if it does not say.
+//
+// Source: RFC 9110, section 10.2.3.
+func retryAfter(header string) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, 1<<20)) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
 }
 
 // url returns the URL of path, escaped as the go command does it.

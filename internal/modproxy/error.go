@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/org/goproxy-setup/internal/goenv"
@@ -30,6 +31,8 @@ type Error struct {
 	Text   string // how the response's body begins: one printable line, "" if it has none
 	Fix    string // next step for the person reading, "" if unknown
 	Err    error  // nil if Status says it all
+	// RetryAfter is how long the server asks to wait, 0 if it does not say.
+	RetryAfter time.Duration
 }
 
 // Error returns "reading URL: 403 Forbidden" or "reading URL: CAUSE".

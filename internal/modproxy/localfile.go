@@ -19,7 +19,7 @@ func (c *Client) open(u *url.URL) (*Answer, error) {
 		e.Fix = "write file:///DIRECTORY with three slashes"
 		return nil, e
 	}
-	f, err := openRegular(localPath(u.Path))
+	f, size, err := openRegular(localPath(u.Path))
 	if err != nil {
 		e := c.fail(u.String(), errors.Unwrap(err)) // the URL has the path already
 		switch {
@@ -30,21 +30,23 @@ func (c *Client) open(u *url.URL) (*Answer, error) {
 		}
 		return nil, e
 	}
-	return &Answer{f, "", u.String(), c}, nil
+	return &Answer{f, "", size, true, u.String(), c}, nil
 }
 
 var errNotRegular = errors.New("not a regular file")
 
-// openRegular opens a file, but nothing that could block or never end.
-func openRegular(name string) (*os.File, error) {
+// openRegular opens a file, but nothing that could block or never end, and
+// returns its size.
+func openRegular(name string) (f *os.File, size int64, err error) {
 	info, err := os.Stat(name)
 	if err == nil && !info.Mode().IsRegular() {
 		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return os.Open(name)
+	f, err = os.Open(name)
+	return f, info.Size(), err
 }
 
 // localPath turns the path of a file URL into one of this system.
