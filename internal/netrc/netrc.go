@@ -131,3 +131,12 @@ func (m Machine) check() error {
 	}
 	return nil
 }
+
+// Used reports whether the go command reads the netrc file, given the value of
+// GOAUTH.
+func Used(goauth string) bool {
+	if goauth == "" {
+		return true
+	}
+	return slices.ContainsFunc(strings.Split(goauth, ";"), func(c string) bool { return strings.TrimSpace(c) == "netrc" })
+}

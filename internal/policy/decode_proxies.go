@@ -19,6 +19,7 @@ var proxyFields = fields[proxy]{
 		p.overridable = d.flag(n, "gatekeeper_overridable")
 	},
 	"private":  func(d *decoder, n *yaml.Node, p *proxy) { p.private = d.flag(n, "private") },
+	"full":     func(d *decoder, n *yaml.Node, p *proxy) { p.full = d.flag(n, "full") },
 	"username": func(d *decoder, n *yaml.Node, p *proxy) { p.username = d.credential(n, "username") },
 	"password": func(d *decoder, n *yaml.Node, p *proxy) { p.password = d.credential(n, "password") },
 	"tls":      func(d *decoder, n *yaml.Node, p *proxy) { readMap(d, n, "tls", tlsFields, p) },

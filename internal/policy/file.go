@@ -96,6 +96,7 @@ type proxy struct {
 	gatekeeper  value[bool]
 	overridable value[bool]
 	private     value[bool]
+	full        value[bool]
 	username    value[string]
 	password    value[string]
 	ca          value[string]

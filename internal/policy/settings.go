@@ -191,7 +191,8 @@ func (px proxy) entry() Entry {
 	}
 	return Entry{
 		Name: px.name, URL: px.url.v, Gatekeeper: px.gatekeeper.v, Overridable: px.overridable.v,
-		Private: px.private.v, Username: px.username.v, Password: px.password.v, CA: px.ca.v,
+		Private: px.private.v, Full: px.full.v,
+		Username: px.username.v, Password: px.password.v, CA: px.ca.v,
 	}
 }
 

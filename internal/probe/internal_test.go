@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/mod/module"
 
-	"github.com/org/goproxy-setup/internal/policy"
 )
 
 // The list gives no owner's private repositories away, and can be read and
@@ -74,33 +73,6 @@ func TestDialerChecksResolvedAddresses(t *testing.T) {
 		}
 		if _, ok := errors.AsType[*notAllowedError](err); !ok {
 			t.Errorf("dialling %s: %v; want a refusal", addr, err)
-		}
-	}
-}
-
-// The policy's HTTP proxy comes before the environment's; both lists of
-// exceptions apply, and loopback is never asked through one.
-func TestHTTPProxyFunc(t *testing.T) {
-	env := map[string]string{"HTTPS_PROXY": "http://env.example.com:3128", "HTTP_PROXY": "plain.example.com:3128", "no_proxy": ".internal.example.com"}
-	s := &policy.Settings{HTTPSProxy: "http://policy.example.com:3128", NoProxy: "10.0.0.0/8"}
-	f := httpProxyFunc(s, func(name string) string { return env[name] })
-	for target, want := range map[string]string{
-		"https://proxy.example.com":            "http://policy.example.com:3128",
-		"http://proxy.example.com":             "http://plain.example.com:3128",
-		"https://mirror.internal.example.com":  "",
-		"https://10.1.2.3":                     "",
-		"https://localhost:8443":               "",
-		"https://127.0.0.1":                    "",
-		"https://[::1]":                        "",
-		"https://internal.example.com.evil.io": "http://policy.example.com:3128",
-	} {
-		u, err := url.Parse(target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := f(u)
-		if s := ""; err != nil || got != nil && got.String() != want || got == nil && s != want {
-			t.Errorf("%s goes through %v, %v; want %q", target, got, err, want)
 		}
 	}
 }

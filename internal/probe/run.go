@@ -14,6 +14,7 @@ import (
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/modproxy"
+	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
 )
 
@@ -43,11 +44,11 @@ func newRun(cfg Config) *run {
 	}
 	r := &run{
 		cfg: cfg, start: time.Now(), sumdb: cfg.SumDB,
-		httpProxy: httpProxyFunc(cfg.Settings, getenv),
+		httpProxy: modproxy.HTTPProxy(cfg.Settings, getenv),
 		goAuth:    getenv("GOAUTH"),
 		slots:     map[string]chan struct{}{},
 	}
-	r.useNetrc = r.goAuth == "" || slices.ContainsFunc(strings.Split(r.goAuth, ";"), func(c string) bool { return strings.TrimSpace(c) == "netrc" })
+	r.useNetrc = netrc.Used(r.goAuth)
 	patterns := append(slices.Clone(cfg.Settings.Private), getenv("GOPRIVATE"), getenv("GONOPROXY"))
 	r.private = strings.ReplaceAll(strings.Join(patterns, ","), " ", "") // go matches nothing after a blank: meant to be private all the same
 	if r.sumdb.Key == "" {

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,8 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/net/http/httpproxy"
 
 	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/netrc"
@@ -177,19 +174,6 @@ func (s *site) close() {
 	for _, c := range conns {
 		c.Close()
 	}
-}
-
-// httpProxyFunc returns which HTTP proxy leads to a URL, as net/http finds it:
-// never one for a loopback address. The policy's settings come before those of
-// the environment; both lists of exceptions apply.
-func httpProxyFunc(s *policy.Settings, getenv func(string) string) func(*url.URL) (*url.URL, error) {
-	env := func(name string) string { return cmp.Or(getenv(name), getenv(strings.ToLower(name))) }
-	c := httpproxy.Config{
-		HTTPProxy:  cmp.Or(s.HTTPProxy, env("HTTP_PROXY")),
-		HTTPSProxy: cmp.Or(s.HTTPSProxy, env("HTTPS_PROXY")),
-		NoProxy:    strings.Trim(env("NO_PROXY")+","+s.NoProxy, ","),
-	}
-	return c.ProxyFunc()
 }
 
 // login returns the credentials for an entry, nil if there are none. The go
