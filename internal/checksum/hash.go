@@ -87,3 +87,16 @@ func (m *meter) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return m.r.ReadAt(p, off)
 }
+
+// A MismatchError says that bytes are well-formed and not those that somebody
+// vouches for. Either they were changed on the way, or the version was.
+type MismatchError struct {
+	File string // "rsc.io/quote@v1.5.2", with "/go.mod" for the .mod file
+	Got  string // h1 hash of the bytes
+	Want string // h1 hash that is vouched for
+	By   string // who vouches: "go.sum", a checksum database, "pin"
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("verifying %s: checksum mismatch: downloaded %s, %s has %s", e.File, e.Got, e.By, e.Want)
+}

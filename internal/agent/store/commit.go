@@ -94,6 +94,9 @@ func (sp *Spool) Open() (*os.File, error) {
 	return sp.store.root.Open(sp.name)
 }
 
+// Path returns where the bytes are, until they are committed.
+func (sp *Spool) Path() string { return filepath.Join(sp.store.dir, sp.name) }
+
 // Discard gives the spool file up. Who has opened it keeps its bytes. Calling
 // it again, or after a commit, does nothing.
 func (sp *Spool) Discard() {

@@ -1,0 +1,261 @@
+// Package accept judges fetched module files before anybody sees them.
+//
+// A file must be what its name says: an .info of that version, a .mod with a
+// module line, a zip that the go command can unpack. Then its hash is compared
+// with what vouches for it, in this order: the go.sum of the run that asks, the
+// checksum database or, for private modules, the hash at the first use.
+package accept
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
+	"golang.org/x/mod/zip"
+
+	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/modproxy"
+)
+
+// Bounds of a file, in bytes. The go command has none for lists and .info
+// files; these are a hundred times what the largest of them have.
+const (
+	maxInfo = 1 << 20
+	maxList = 16 << 20
+)
+
+// Limit returns how many bytes a file of this kind may have.
+func Limit(k modproxy.Kind) int64 {
+	switch k {
+	case modproxy.Zip:
+		return zip.MaxZipFile
+	case modproxy.Mod:
+		return zip.MaxGoMod
+	case modproxy.List:
+		return maxList
+	}
+	return maxInfo
+}
+
+// Vouchers are who can say which bytes a file must have. Each may be nil.
+type Vouchers struct {
+	// GoSum is that of the run that asks. What it vouches for counts in this
+	// run alone: a store outlives it.
+	GoSum *checksum.GoSum
+	// Sums returns the hashes that a checksum database has for a version, and
+	// the database's name. An error means that it cannot tell now.
+	Sums func(ctx context.Context, m module.Version) (zip, gomod, name string, err error)
+	// Pin returns the hash that a file had at its first use, and makes it h1 if
+	// this is the first.
+	Pin func(key, h1 string) (string, error)
+	Log *slog.Logger // nil discards
+}
+
+// A Body is a fetched file that nobody has seen yet.
+type Body struct {
+	io.ReaderAt
+	Size   int64
+	Framed bool   // its end could be told from a connection that was cut
+	Path   string // of the file on disk
+}
+
+// File judges one file. Its error says what is wrong with the bytes; it is a
+// [*checksum.MismatchError] if they are well-formed and others than those that
+// somebody vouches for.
+func (v *Vouchers) File(ctx context.Context, f modproxy.File, b Body) (store.Meta, error) {
+	m := store.Meta{Grade: store.Unvouched}
+	if f.Kind == modproxy.Zip {
+		sum, err := zipSum(f, b)
+		if err != nil {
+			return m, err
+		}
+		m.Sum = sum
+		return v.vouch(ctx, f, m)
+	}
+	if b.Size > Limit(f.Kind) {
+		return m, fmt.Errorf("%d bytes are too many for a .%s", b.Size, f.Kind)
+	}
+	data := make([]byte, b.Size)
+	if _, err := b.ReadAt(data, 0); err != nil && err != io.EOF {
+		return m, err
+	}
+	switch f.Kind {
+	case modproxy.Mod:
+		if err := checkMod(data); err != nil {
+			return m, err
+		}
+		m.Sum = checksum.HashGoMod(data)
+		return v.vouch(ctx, f, m)
+	case modproxy.List:
+		return m, checkList(data, b.Framed)
+	}
+	return m, checkInfo(f, data)
+}
+
+// vouch asks who can tell whether the bytes are the right ones.
+func (v *Vouchers) vouch(ctx context.Context, f modproxy.File, m store.Meta) (store.Meta, error) {
+	if want := v.goSum(f); want != "" {
+		return m, match(f, m.Sum, want, "go.sum")
+	}
+	if v.Sums != nil {
+		zip, gomod, name, err := v.Sums(ctx, module.Version{Path: f.Path, Version: f.Version})
+		if err == nil {
+			want := zip
+			if f.Kind == modproxy.Mod {
+				want = gomod
+			}
+			m.Grade = store.Verified
+			return m, match(f, m.Sum, want, name)
+		}
+		v.log().LogAttrs(ctx, slog.LevelDebug, "nothing vouches", slog.String("module", f.Path), slog.String("version", f.Version), slog.Any("err", err))
+	}
+	if v.Pin != nil {
+		key, err := f.URLPath()
+		if err != nil {
+			return m, err
+		}
+		want, err := v.Pin(key, m.Sum)
+		if err != nil {
+			v.log().LogAttrs(ctx, slog.LevelWarn, "not pinned", slog.String("file", key), slog.Any("err", err))
+			return m, nil
+		}
+		m.Grade = store.Pinned
+		return m, match(f, m.Sum, want, "the pin of the first use")
+	}
+	return m, nil
+}
+
+// Known reports whether the run's go.sum names the file's version, or the
+// module if the file is of no version.
+func (v *Vouchers) Known(f modproxy.File) bool {
+	if v.GoSum == nil {
+		return false
+	}
+	if f.Version != "" {
+		m := module.Version{Path: f.Path, Version: f.Version}
+		return v.GoSum.GoMod(m) != "" || v.GoSum.Zip(m) != ""
+	}
+	for _, s := range v.GoSum.Sums {
+		if s.Module.Path == f.Path {
+			return true
+		}
+	}
+	return false
+}
+
+// Vouched reports whether m is of bytes that may be served as they are: a grade
+// that says so, or a line in the run's go.sum. The error is a mismatch.
+func (v *Vouchers) Vouched(f modproxy.File, m store.Meta) (bool, error) {
+	if want := v.goSum(f); want != "" && m.Sum != "" {
+		return true, match(f, m.Sum, want, "go.sum")
+	}
+	return m.Grade == store.Verified || m.Grade == store.Pinned, nil
+}
+
+func (v *Vouchers) goSum(f modproxy.File) string {
+	if v.GoSum == nil {
+		return ""
+	}
+	m := module.Version{Path: f.Path, Version: f.Version}
+	switch f.Kind {
+	case modproxy.Zip:
+		return v.GoSum.Zip(m)
+	case modproxy.Mod:
+		return v.GoSum.GoMod(m)
+	}
+	return ""
+}
+
+func (v *Vouchers) log() *slog.Logger {
+	if v.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return v.Log
+}
+
+func match(f modproxy.File, got, want, by string) error {
+	if got == want {
+		return nil
+	}
+	name := f.Path + "@" + f.Version
+	if f.Kind == modproxy.Mod {
+		name += "/go.mod"
+	}
+	return &checksum.MismatchError{File: name, Got: got, Want: want, By: by}
+}
+
+// zipSum returns the h1 hash of a zip that the go command can unpack.
+func zipSum(f modproxy.File, b Body) (string, error) {
+	checked, err := zip.CheckZip(module.Version{Path: f.Path, Version: f.Version}, b.Path)
+	if err == nil {
+		err = checked.Err()
+	}
+	if err != nil {
+		return "", fmt.Errorf("no zip of this module: %w", err)
+	}
+	return checksum.HashZip(b, b.Size)
+}
+
+// checkMod wants what the go command needs of a .mod: it reads HTML and nothing
+// at all as a file without a module line, and keeps that.
+func checkMod(data []byte) error {
+	if modfile.ModulePath(data) == "" {
+		return fmt.Errorf("no go.mod: it has no module line, and begins %q", modproxy.Excerpt(data))
+	}
+	if _, err := modfile.ParseLax("go.mod", data, nil); err != nil {
+		return fmt.Errorf("no go.mod: %w", err)
+	}
+	return nil
+}
+
+// An info is what the go command reads of an .info.
+type info struct {
+	Version string
+	Time    time.Time
+}
+
+func checkInfo(f modproxy.File, data []byte) error {
+	var i info
+	if err := json.Unmarshal(data, &i); err != nil {
+		return fmt.Errorf("no .info: %w; it begins %q", err, modproxy.Excerpt(data))
+	}
+	switch {
+	case f.Canonical() && i.Version != f.Version:
+		return fmt.Errorf("an .info of version %q instead of %q", modproxy.Excerpt([]byte(i.Version)), f.Version)
+	case i.Version != module.CanonicalVersion(i.Version) || i.Version == "":
+		return fmt.Errorf("no .info: its version %q is not canonical", modproxy.Excerpt([]byte(i.Version)))
+	}
+	return module.Check(f.Path, i.Version)
+}
+
+var errUnframed = errors.New("a list whose end cannot be told from a cut connection")
+
+// checkList wants versions, one a line: the go command reads HTML as a list
+// without versions, and goes on with what it has.
+func checkList(data []byte, framed bool) error {
+	if !framed {
+		return errUnframed
+	}
+	for line := range bytes.Lines(data) {
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			continue
+		}
+		// As the go command: what stands behind the version does not matter.
+		version, _, _ := strings.Cut(string(line), " ")
+		if !semver.IsValid(version) {
+			return fmt.Errorf("no list of versions: a line %q", modproxy.Excerpt(line))
+		}
+	}
+	return nil
+}

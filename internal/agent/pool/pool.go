@@ -1,0 +1,282 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/agent/upstream"
+)
+
+// A Target is a proxy of a route, and where the file is there.
+type Target struct {
+	*upstream.Upstream
+	Path string // below the proxy's URL, unescaped
+	// Last says that whoever is no gatekeeper comes after this gatekeeper only
+	// if it answers that there is no such file.
+	Last bool
+}
+
+// A Body is what was fetched, whole.
+type Body struct {
+	io.ReaderAt
+	Size   int64
+	Framed bool   // its end could be told from a connection that was cut
+	Path   string // of the file on disk
+}
+
+// A Request is for one file.
+type Request struct {
+	Key     string // names the file: requests with one key share a fetch
+	Targets []Target
+	Rules
+	Limit int64 // bytes that the file may have
+	Keep  bool  // commit it to the store as Key
+	// Accept judges the body before anybody sees it. Its error says what is
+	// wrong with the bytes, never what is wrong with the network. It may be
+	// called for several bodies at once.
+	Accept func(ctx context.Context, b Body) (store.Meta, error)
+}
+
+// A Served file was accepted just now. The caller closes File.
+type Served struct {
+	File *os.File // to be read from the start
+	Size int64
+	store.Meta
+	Outcomes []Outcome // of the proxies that were asked before, or beside
+	Shared   bool      // another request had begun the fetch
+}
+
+// An Error is a request that no proxy could serve.
+type Error struct {
+	Verdict  Verdict
+	Outcomes []Outcome // one for each proxy of the route
+	Local    error     // this machine's own trouble, such as a full disk; nil if the proxies'
+}
+
+// Error returns one line for each proxy.
+func (e *Error) Error() string {
+	if e.Local != nil {
+		return e.Local.Error()
+	}
+	lines := make([]string, 0, len(e.Outcomes))
+	for _, o := range e.Outcomes {
+		lines = append(lines, o.Proxy+": "+o.Detail)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns this machine's own trouble.
+func (e *Error) Unwrap() error { return e.Local }
+
+// Is matches an absent file with [fs.ErrNotExist].
+func (e *Error) Is(target error) bool { return target == fs.ErrNotExist && e.Verdict == Absent }
+
+// RetryAfter returns the shortest pause that a proxy asked for, 0 if none did.
+func (e *Error) RetryAfter() (d time.Duration) {
+	for _, o := range e.Outcomes {
+		if o.RetryAfter > 0 && (d == 0 || o.RetryAfter < d) {
+			d = o.RetryAfter
+		}
+	}
+	return d
+}
+
+// A Pool is safe for concurrent use.
+type Pool struct {
+	store     *store.Store
+	log       *slog.Logger
+	budget    budget
+	standings standings
+
+	mu      sync.Mutex // guards the fields below
+	flights map[string]*flight
+	stats   Stats
+	wg      sync.WaitGroup
+}
+
+// Stats count what a pool has done.
+type Stats struct {
+	Fetches  int64 // flights, each for any number of requests
+	Shared   int64 // requests that joined one
+	Hedges   int64
+	Retries  int64
+	InFlight int
+}
+
+// New returns a pool that spools and keeps its files in s.
+func New(s *store.Store, log *slog.Logger) *Pool {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Pool{store: s, log: log, budget: budget{extra: extraBurst}, flights: map[string]*flight{}}
+}
+
+// Stats returns what was done so far.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.InFlight = len(p.flights)
+	return s
+}
+
+// Wait returns when no fetch is on its way any more.
+func (p *Pool) Wait() { p.wg.Wait() }
+
+// Forget drops what is remembered of proxies for which gone reports true.
+func (p *Pool) Forget(gone func(*upstream.Upstream) bool) { p.standings.forget(gone) }
+
+// A flight is one fetch, for any number of requests.
+type flight struct {
+	done   chan struct{} // closed when spool or err is set
+	empty  chan struct{} // closed when all who boarded before have opened the spool file
+	cancel context.CancelFunc
+
+	// riders have boarded before done and not left yet; the last one to leave
+	// ends the flight. Guarded by Pool.mu.
+	riders int
+
+	// Set before done is closed.
+	spool    *store.Spool
+	size     int64
+	meta     store.Meta
+	outcomes []Outcome
+	err      error
+}
+
+// errAgain means that a flight ended between being joined and being opened.
+var errAgain = errors.New("the flight is over")
+
+// Fetch fetches a file, or joins the fetch that is on its way. The error is an
+// [*Error], or ctx's.
+func (p *Pool) Fetch(ctx context.Context, r Request) (*Served, error) {
+	p.budget.earn()
+	for range 3 {
+		f, shared, late := p.board(r)
+		s, err := p.ride(ctx, f, r.Key, late)
+		if err == errAgain {
+			continue
+		}
+		if err == nil {
+			s.Shared = shared
+		}
+		return s, err
+	}
+	return nil, &Error{Verdict: Failed, Local: fmt.Errorf("%s was fetched and could not be kept", r.Key)}
+}
+
+// board joins the flight for r, or starts one. Every rider must ride.
+func (p *Pool) board(r Request) (f *flight, shared, late bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f = p.flights[r.Key]; f != nil {
+		p.stats.Shared++
+		if late = f.over(); !late {
+			f.riders++
+		}
+		return f, true, late
+	}
+	// The flight outlives the request that began it, if others ride along.
+	ctx, cancel := context.WithCancel(context.Background())
+	f = &flight{done: make(chan struct{}), empty: make(chan struct{}), cancel: cancel, riders: 1}
+	p.flights[r.Key] = f
+	p.stats.Fetches++
+	p.wg.Go(func() { p.fly(ctx, f, r) })
+	return f, false, false
+}
+
+func (f *flight) over() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// ride waits for the flight and opens the file.
+func (p *Pool) ride(ctx context.Context, f *flight, key string, late bool) (*Served, error) {
+	if !late {
+		defer p.leave(f, key)
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	file, err := f.spool.Open()
+	if err != nil { // boarded after the commit
+		return p.kept(f, key)
+	}
+	return &Served{File: file, Size: f.size, Meta: f.meta, Outcomes: f.outcomes}, nil
+}
+
+func (p *Pool) kept(f *flight, key string) (*Served, error) {
+	e, err := p.store.Get(key)
+	if err != nil {
+		return nil, errAgain
+	}
+	return &Served{File: e.File, Size: e.Size, Meta: e.Meta, Outcomes: f.outcomes}, nil
+}
+
+// leave ends a flight that nobody rides any more.
+func (p *Pool) leave(f *flight, key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f.riders--; f.riders > 0 {
+		return
+	}
+	close(f.empty)
+	if !f.over() {
+		f.cancel()
+		p.drop(f, key) // who comes now must not board it
+	}
+}
+
+// drop makes the key free for another flight. p.mu is held.
+func (p *Pool) drop(f *flight, key string) {
+	if p.flights[key] == f {
+		delete(p.flights, key)
+	}
+}
+
+// fly fetches the file, hands it to the riders, and keeps it. The flight can be
+// joined until the file is in the store.
+func (p *Pool) fly(ctx context.Context, f *flight, r Request) {
+	defer f.cancel()
+	won, outcomes, err := p.race(ctx, r)
+	f.outcomes, f.err = outcomes, err
+	if err == nil {
+		f.spool, f.size, f.meta = won.spool, won.spool.Size(), won.meta
+	}
+	p.mu.Lock()
+	close(f.done)
+	if err != nil || !r.Keep {
+		p.drop(f, r.Key)
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return
+	}
+	<-f.empty // they open it at once: the wait is short
+	if !r.Keep {
+		f.spool.Discard()
+		return
+	}
+	<-p.store.Commit(f.spool, r.Key, f.meta) // the store logs its errors
+	p.mu.Lock()
+	p.drop(f, r.Key)
+	p.mu.Unlock()
+}

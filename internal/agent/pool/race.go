@@ -1,0 +1,444 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/agent/upstream"
+	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/modproxy"
+)
+
+// When another proxy is asked although one has not failed yet. A proxy that
+// has answered often enough is late after its own 95th percentile.
+const (
+	hedgeUnknown = 300 * time.Millisecond // of a proxy that is not known yet
+	hedgeSoonest = 100 * time.Millisecond // less would race against noise
+	hedgeLatest  = time.Second            // and for a body in which nothing has come for so long
+	absenceGrace = time.Second            // for the others, once the answer would be "not found"
+)
+
+// Rounds of a request: the proxies whose failure may have passed are asked
+// again after a pause, budget permitting.
+const (
+	maxRounds  = 3
+	firstPause = 200 * time.Millisecond
+	longPause  = 5 * time.Second
+)
+
+var errLost = errors.New("another proxy was faster")
+
+// An attempt is one request to one proxy.
+type attempt struct {
+	target  int
+	hedge   bool
+	cancel  context.CancelCauseFunc
+	started time.Time
+	heard   atomic.Int64 // when the last byte came, in nanoseconds since started; 0 is never
+	whole   atomic.Bool  // all bytes are here and being judged
+
+	// Set when it ends.
+	spool   *store.Spool // if it served the file
+	meta    store.Meta
+	outcome Outcome
+	local   error
+}
+
+// idle returns since when nothing came.
+func (a *attempt) idle() time.Duration {
+	if a.whole.Load() {
+		return 0
+	}
+	return time.Since(a.started) - time.Duration(a.heard.Load())
+}
+
+// A race is the work of one flight: attempts one after the other, or beside.
+type race struct {
+	p     *Pool
+	r     Request
+	ctx   context.Context
+	ended chan *attempt
+
+	order    []int // targets in the order of this request
+	asked    []bool
+	forced   bool // proxies are asked although they seem dead
+	running  []*attempt
+	outcomes []Outcome // by target; the last one of each
+	round    int
+	settleBy time.Time // zero, or when the answer is "not found"
+}
+
+// race asks the targets until one serves the file. outcomes are those of the
+// targets that were asked; all of them if there is an error.
+func (p *Pool) race(ctx context.Context, r Request) (won *attempt, outcomes []Outcome, err error) {
+	rc := &race{p: p, r: r, ctx: ctx, ended: make(chan *attempt), asked: make([]bool, len(r.Targets)), outcomes: make([]Outcome, len(r.Targets))}
+	for i, t := range r.Targets {
+		rc.outcomes[i] = Outcome{Proxy: t.Name, Class: upstream.NotAsked, Detail: "not asked", Gatekeeper: t.Gatekeeper, Full: t.Full}
+	}
+	won, err = rc.run()
+	rc.callOff()
+	if err != nil {
+		return nil, rc.outcomes, err
+	}
+	for i, o := range rc.outcomes {
+		if rc.asked[i] && i != won.target {
+			outcomes = append(outcomes, o)
+		}
+	}
+	return won, outcomes, nil
+}
+
+// callOff ends what still runs and waits for it.
+func (rc *race) callOff() {
+	for _, a := range rc.running {
+		a.cancel(errLost)
+	}
+	for range rc.running {
+		a := <-rc.ended
+		rc.outcomes[a.target] = a.outcome
+		if a.spool != nil { // as good, and too late
+			a.spool.Discard()
+		}
+	}
+	rc.running = nil
+}
+
+func (rc *race) run() (*attempt, error) {
+	rc.line()
+	if !rc.next(false) && !rc.force() {
+		return nil, rc.verdict()
+	}
+	for {
+		timer := time.NewTimer(rc.wait())
+		select {
+		case a := <-rc.ended:
+			timer.Stop()
+			rc.remove(a)
+			rc.outcomes[a.target] = a.outcome
+			switch {
+			case a.local != nil:
+				return nil, &Error{Verdict: Unavailable, Outcomes: rc.outcomes, Local: a.local}
+			case a.spool != nil:
+				rc.judgeSpeed(a)
+				return a, nil
+			case a.outcome.Class == decision.Forbidden && a.outcome.Gatekeeper:
+				return nil, rc.verdict()
+			}
+			if !rc.goOn() {
+				return nil, rc.verdict()
+			}
+		case <-timer.C:
+			if rc.settled() {
+				return nil, rc.verdict()
+			}
+			rc.hedge()
+		case <-rc.ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(rc.ctx)
+		}
+	}
+}
+
+// line puts the targets in the order of this request: those that work, those
+// that are late, those that seem dead.
+func (rc *race) line() {
+	var late []int
+	for i, t := range rc.r.Targets {
+		switch {
+		case !t.Ready():
+		case rc.p.standings.demoted(t.Upstream):
+			late = append(late, i)
+		default:
+			rc.order = append(rc.order, i)
+		}
+	}
+	rc.order = append(rc.order, late...)
+}
+
+// next asks the next target in line, and reports whether there was one.
+func (rc *race) next(hedge bool) bool {
+	for _, i := range rc.order {
+		if !rc.asked[i] && rc.mayAsk(i) {
+			rc.ask(i, hedge)
+			return true
+		}
+	}
+	return false
+}
+
+// mayAsk reports whether the gatekeepers before a target let it be asked: what
+// one of them cannot judge goes to the next gatekeeper, and to nobody else.
+func (rc *race) mayAsk(i int) bool {
+	if rc.r.Targets[i].Gatekeeper {
+		return true
+	}
+	for j, t := range rc.r.Targets[:i] {
+		if t.Last && rc.outcomes[j].Class != decision.Missing {
+			return false
+		}
+	}
+	return true
+}
+
+// force asks the proxies that seem dead, when nobody else has an answer: better
+// late than never. It reports whether there was one.
+func (rc *race) force() bool {
+	if rc.forced || rc.round > 0 {
+		return false
+	}
+	for _, o := range rc.outcomes {
+		if o.Class == decision.Missing {
+			return false // a definite answer of one, none of the others: fail fast
+		}
+	}
+	rc.forced = true
+	rc.order = rc.order[:0]
+	for i := range rc.r.Targets {
+		rc.order = append(rc.order, i)
+	}
+	return rc.next(false)
+}
+
+// goOn asks whoever is next after a failure, and reports whether anything is on
+// its way.
+func (rc *race) goOn() bool {
+	if rc.settleBy.IsZero() && Judge(rc.r.Rules, rc.outcomes) == Absent {
+		// Enough for an answer; but the others may know a version that is new.
+		rc.settleBy = time.Now().Add(absenceGrace)
+		for rc.next(false) {
+		}
+	}
+	if !rc.settleBy.IsZero() {
+		return len(rc.running) > 0
+	}
+	return rc.next(false) || len(rc.running) > 0 || rc.force() || rc.again()
+}
+
+func (rc *race) settled() bool { return !rc.settleBy.IsZero() && !time.Now().Before(rc.settleBy) }
+
+// again starts another round with those whose failure may have passed.
+func (rc *race) again() bool {
+	pause := longPause
+	var targets []int
+	for i, o := range rc.outcomes {
+		if o.Mismatch || o.missing() || !passing(o.Class) || o.RetryAfter > longPause {
+			continue
+		}
+		targets = append(targets, i)
+		pause = min(pause, max(o.RetryAfter, firstPause<<(2*rc.round)))
+	}
+	if len(targets) == 0 || rc.round+1 >= maxRounds || !rc.p.budget.spend() {
+		return false
+	}
+	rc.round++
+	rc.p.count(func(s *Stats) { s.Retries++ })
+	// Whoever failed together does not come back together.
+	timer := time.NewTimer(pause/2 + rand.N(pause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-rc.ctx.Done():
+		return false
+	}
+	rc.order = targets
+	for _, i := range targets {
+		rc.asked[i] = false
+	}
+	rc.forced = true
+	return rc.next(false)
+}
+
+// passing reports whether a failure may be over when it is tried again.
+func passing(c decision.Class) bool {
+	switch c {
+	case decision.Timeout, decision.Silent, decision.Stalled, decision.Reset, decision.ServerError, decision.RateLimited, decision.DNSFailure, decision.Refused, decision.Missing:
+		return true
+	}
+	return false
+}
+
+// wait returns how long nothing needs to be done.
+func (rc *race) wait() time.Duration {
+	if !rc.settleBy.IsZero() {
+		return time.Until(rc.settleBy)
+	}
+	wait := time.Minute
+	for _, a := range rc.running {
+		wait = min(wait, rc.patience(a)-a.idle())
+	}
+	return max(wait, time.Millisecond)
+}
+
+// patience returns how long a proxy may keep silent before another is asked.
+func (rc *race) patience(a *attempt) time.Duration {
+	if a.heard.Load() > 0 {
+		return hedgeLatest
+	}
+	if p95, ok := rc.r.Targets[a.target].P95(); ok {
+		return min(max(p95, hedgeSoonest), hedgeLatest)
+	}
+	return hedgeUnknown
+}
+
+// hedge asks one more proxy if all that were asked are late. Gatekeepers are
+// never raced: the first one's refusal must be heard.
+func (rc *race) hedge() {
+	late := 0
+	for _, a := range rc.running {
+		if rc.r.Targets[a.target].Gatekeeper {
+			return
+		}
+		if a.idle() >= rc.patience(a) {
+			late++
+		}
+	}
+	if late < len(rc.running) {
+		return
+	}
+	// Once per silence: whoever is late now is given another while.
+	for _, a := range rc.running {
+		a.heard.Store(int64(time.Since(a.started)))
+	}
+	for _, i := range rc.order {
+		if !rc.asked[i] && rc.mayAsk(i) && !rc.r.Targets[i].Gatekeeper {
+			if rc.p.budget.spend() {
+				rc.p.count(func(s *Stats) { s.Hedges++ })
+				rc.ask(i, true)
+			}
+			return
+		}
+	}
+}
+
+// judgeSpeed remembers who was late.
+func (rc *race) judgeSpeed(won *attempt) {
+	rc.p.standings.won(rc.r.Targets[won.target].Upstream)
+	for _, a := range rc.running {
+		if won.hedge && a.started.Before(won.started) {
+			rc.p.standings.lost(rc.r.Targets[a.target].Upstream)
+		}
+	}
+}
+
+func (rc *race) verdict() error {
+	rc.callOff()
+	return &Error{Verdict: Judge(rc.r.Rules, rc.outcomes), Outcomes: rc.outcomes}
+}
+
+func (rc *race) remove(a *attempt) {
+	for i, b := range rc.running {
+		if a == b {
+			rc.running = append(rc.running[:i], rc.running[i+1:]...)
+			return
+		}
+	}
+}
+
+func (p *Pool) count(f func(*Stats)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(&p.stats)
+}
+
+// ask starts an attempt.
+func (rc *race) ask(i int, hedge bool) {
+	ctx, cancel := context.WithCancelCause(rc.ctx)
+	a := &attempt{target: i, hedge: hedge, cancel: cancel, started: time.Now()}
+	rc.asked[i] = true
+	rc.running = append(rc.running, a)
+	force := rc.forced
+	go func() {
+		defer cancel(nil)
+		a.outcome = rc.outcomes[i]
+		a.outcome.Class, a.outcome.Detail = "", ""
+		rc.attempt(ctx, a, force)
+		a.outcome.Took = time.Since(a.started)
+		rc.ended <- a
+	}()
+}
+
+// attempt asks one proxy and judges what it sends.
+func (rc *race) attempt(ctx context.Context, a *attempt, force bool) {
+	t := rc.r.Targets[a.target]
+	spool, err := rc.p.store.Spool()
+	if err != nil {
+		a.local = err
+		return
+	}
+	defer func() {
+		if a.spool == nil {
+			spool.Discard()
+		}
+	}()
+	answer, done, failure := t.Get(ctx, t.Path, force)
+	if failure != nil {
+		a.fail(failure)
+		return
+	}
+	failure = rc.receive(ctx, a, answer, spool)
+	answer.Body.Close()
+	if a.local != nil {
+		done(&upstream.Failure{Class: decision.Cancelled})
+		return
+	}
+	done(failure)
+	if failure != nil {
+		a.fail(failure)
+		return
+	}
+	a.spool = spool
+}
+
+// receive spools the body and judges it.
+func (rc *race) receive(ctx context.Context, a *attempt, answer *upstream.Answer, spool *store.Spool) *upstream.Failure {
+	t := rc.r.Targets[a.target]
+	n, err := io.Copy(&listener{spool, a}, io.LimitReader(answer.Body, rc.r.Limit+1))
+	if err != nil {
+		if f, ok := upstream.IsFailure(err); ok {
+			return f
+		}
+		a.local = err
+		return nil
+	}
+	if n > rc.r.Limit {
+		return &upstream.Failure{Upstream: t.Name, Class: decision.WrongContent, Detail: fmt.Sprintf("more than %d bytes", rc.r.Limit)}
+	}
+	a.whole.Store(true)
+	meta, err := rc.r.Accept(ctx, Body{spool, n, answer.Framed, spool.Path()})
+	switch {
+	case err == nil:
+		a.meta = meta
+		a.meta.Source = t.Name
+		return nil
+	case ctx.Err() != nil:
+		return &upstream.Failure{Upstream: t.Name, Class: decision.Cancelled, Detail: "given up"}
+	}
+	_, a.outcome.Mismatch = errors.AsType[*checksum.MismatchError](err)
+	reason := modproxy.Line(err.Error())
+	rc.p.store.Quarantine(rc.r.Key, t.Name, reason)
+	rc.p.log.Warn("wrong bytes refused", "file", rc.r.Key, "proxy", t.Name, "cause", reason)
+	return &upstream.Failure{Upstream: t.Name, Class: decision.WrongContent, Detail: reason}
+}
+
+func (a *attempt) fail(f *upstream.Failure) {
+	o := &a.outcome
+	o.Class, o.Status, o.Detail, o.Next, o.RetryAfter = f.Class, f.Status, f.Detail, f.Next, f.RetryAfter
+}
+
+// A listener spools what comes, and notes that it came.
+type listener struct {
+	*store.Spool
+	a *attempt
+}
+
+func (l *listener) Write(p []byte) (int, error) {
+	l.a.heard.Store(max(1, int64(time.Since(l.a.started))))
+	return l.Spool.Write(p)
+}
