@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"golang.org/x/mod/module"
-
 )
 
 // The list gives no owner's private repositories away, and can be read and
