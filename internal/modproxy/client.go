@@ -27,11 +27,14 @@ type Client struct {
 	User *url.Userinfo
 }
 
-// An Answer is a response with status 200.
+// An Answer is a response with status 200 or, if the rest of a file was asked
+// for, 206.
 type Answer struct {
 	Body io.ReadCloser // to be closed by the caller
 	Host string        // host[:port] that sent it, after redirects; "" for a file
-	Size int64         // length of the body, -1 if it is not known beforehand
+	Size int64         // length of the whole file, -1 if it is not known beforehand
+	From int64         // offset of the body's first byte: 0 if it is the whole file
+	ETag string        // names these very bytes; "" if the server does not
 	// Framed says that the end of the body can be told from a connection that
 	// was cut.
 	Framed bool
@@ -43,9 +46,15 @@ type Answer struct {
 // Get asks for path, which is unescaped and relative to the base. The error is
 // an [*Error]. The body is not bounded; see [Answer.ReadAll].
 func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
+	return c.Resume(ctx, path, Resume{})
+}
+
+// Resume is [Client.Get] for the rest of a file. A server may send the whole
+// file instead: [Answer].From tells. It may also refuse by the status 416.
+func (c *Client) Resume(ctx context.Context, path string, r Resume) (*Answer, error) {
 	u := c.url(path)
 	if u.Scheme == "file" {
-		return c.open(u)
+		return c.open(u, r)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -53,6 +62,7 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 	}
 	// Compressed bytes would hide the length, and a hash is taken of the file.
 	req.Header.Set("Accept-Encoding", "identity")
+	r.header(req.Header)
 	if c.User != nil && u.Scheme == "https" {
 		password, _ := c.User.Password()
 		req.SetBasicAuth(c.User.Username(), password)
@@ -63,13 +73,23 @@ func (c *Client) Get(ctx context.Context, path string) (*Answer, error) {
 	}
 	final := resp.Request.URL
 	framed := resp.ContentLength >= 0 || resp.ProtoMajor > 1 || len(resp.TransferEncoding) > 0
-	a := &Answer{resp.Body, final.Host, resp.ContentLength, framed, final.String(), c}
-	if resp.StatusCode != http.StatusOK {
-		e := a.refused(resp.StatusCode)
-		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
-		return nil, e
+	a := &Answer{Body: resp.Body, Host: final.Host, Size: resp.ContentLength, ETag: strongETag(resp.Header), Framed: framed, url: final.String(), client: c}
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		return a, nil
+	case resp.StatusCode == http.StatusPartialContent && r.From > 0:
+		if a.Size, err = r.served(resp); err != nil {
+			resp.Body.Close()
+			e := c.fail(a.url, err)
+			e.Status = resp.StatusCode
+			return nil, e
+		}
+		a.From = r.From
+		return a, nil
 	}
-	return a, nil
+	e := a.refused(resp.StatusCode)
+	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
+	return nil, e
 }
 
 // retryAfter returns how long a server asks to wait, 0 if it does not say.

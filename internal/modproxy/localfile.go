@@ -2,6 +2,7 @@ package modproxy
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -13,7 +14,7 @@ import (
 
 // open reads from a file:// proxy. As in the go command, a file that does not
 // exist is a 404 and one that may not be read a 403.
-func (c *Client) open(u *url.URL) (*Answer, error) {
+func (c *Client) open(u *url.URL, r Resume) (*Answer, error) {
 	if u.Host != "" || u.RawQuery != "" {
 		e := c.fail(u.String(), errors.New("a file URL has nothing but a path"))
 		e.Fix = "write file:///DIRECTORY with three slashes"
@@ -30,7 +31,14 @@ func (c *Client) open(u *url.URL) (*Answer, error) {
 		}
 		return nil, e
 	}
-	return &Answer{f, "", size, true, u.String(), c}, nil
+	if r.From < 0 || r.From > size || r.Size > 0 && r.Size != size {
+		r.From = 0 // it is another file now
+	}
+	if _, err := f.Seek(r.From, io.SeekStart); err != nil {
+		f.Close()
+		return nil, c.fail(u.String(), err)
+	}
+	return &Answer{Body: f, Size: size, From: r.From, Framed: true, url: u.String(), client: c}, nil
 }
 
 var errNotRegular = errors.New("not a regular file")
