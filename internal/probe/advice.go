@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/fault"
 	"github.com/org/goproxy-setup/internal/goenv"
 )
 
@@ -67,7 +68,7 @@ func (p *proxy) next(o outcome, class decision.Class) string {
 
 func (p *proxy) nextDNS(o outcome, host string) string {
 	advice := fmt.Sprintf("DNS, not the proxy: this machine's name server must know %s; check the spelling", host)
-	if o.class == decision.DNSFailure && strings.HasPrefix(o.detail, lookingUp) {
+	if o.class == decision.DNSFailure && strings.HasPrefix(o.detail, fault.LookingUp) {
 		advice = "DNS, not the proxy: no name server answers here; check the network"
 	}
 	if p.cfg.Container {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/mod/module"
+
+	"github.com/org/goproxy-setup/internal/fault"
 )
 
 // The list gives no owner's private repositories away, and can be read and
@@ -70,7 +72,7 @@ func TestDialerChecksResolvedAddresses(t *testing.T) {
 		if conn != nil {
 			conn.Close()
 		}
-		if _, ok := errors.AsType[*notAllowedError](err); !ok {
+		if _, ok := errors.AsType[*fault.NotAllowedError](err); !ok {
 			t.Errorf("dialling %s: %v; want a refusal", addr, err)
 		}
 	}

@@ -209,7 +209,7 @@ func (p *proxy) once(ctx context.Context, q question) (o outcome) {
 	defer func() {
 		o.took = time.Since(start)
 		o.detail = p.site.client.Hide(o.detail)
-		o.hops = t.where().hops
+		o.hops = t.where().Hops
 		p.tell(ctx, Event{Entry: p.entry.Name, Kind: q.kind, Done: true, Class: o.class, Took: o.took})
 	}()
 	a, err := p.site.client.Get(t.start(ctx), q.path)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/org/goproxy-setup/internal/fault"
 	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
@@ -43,21 +43,6 @@ type site struct {
 	gone  bool
 }
 
-// A notAllowedError says why a request was not sent.
-type notAllowedError struct{ why string }
-
-func (e *notAllowedError) Error() string { return e.why }
-
-// A tunnelError is an answer of the HTTP proxy to CONNECT.
-type tunnelError struct {
-	proxy  string
-	status int
-}
-
-func (e *tunnelError) Error() string {
-	return fmt.Sprintf("the HTTP proxy %s answered %s to CONNECT", e.proxy, modproxy.StatusText(e.status))
-}
-
 // newSite prepares asking base, whose certificate is checked against roots.
 func (r *run) newSite(base *url.URL, roots *x509.CertPool) *site {
 	s := &site{base: base, allows: r.cfg.Settings.Allows, proxy: r.httpProxy, slots: r.slotsFor(base.Host)}
@@ -72,7 +57,7 @@ func (r *run) newSite(base *url.URL, roots *x509.CertPool) *site {
 		MaxResponseHeaderBytes: 64 << 10,
 		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 			if resp.StatusCode != http.StatusOK {
-				return &tunnelError{proxy.Host, resp.StatusCode}
+				return &fault.TunnelError{Proxy: proxy.Host, Status: resp.StatusCode}
 			}
 			return nil
 		},
@@ -99,10 +84,10 @@ func (s *site) RoundTrip(req *http.Request) (*http.Response, error) {
 func (s *site) mayAsk(u *url.URL) error {
 	host := strings.TrimSuffix(u.Hostname(), ".")
 	if why := policy.ForbiddenHost(host); why != "" {
-		return &notAllowedError{fmt.Sprintf("%s is never asked: %s", host, why)}
+		return &fault.NotAllowedError{Why: fmt.Sprintf("%s is never asked: %s", host, why)}
 	}
 	if !s.allows(host) {
-		return &notAllowedError{fmt.Sprintf("the policy's allow-list does not name %s", host)}
+		return &fault.NotAllowedError{Why: fmt.Sprintf("the policy's allow-list does not name %s", host)}
 	}
 	return nil
 }
@@ -117,7 +102,7 @@ func (s *site) dialer(dial func(context.Context, string, string) (net.Conn, erro
 				return err
 			}
 			if why := policy.ForbiddenAddr(a.Addr()); why != "" {
-				return &notAllowedError{fmt.Sprintf("%s is never asked: %s", address, why)}
+				return &fault.NotAllowedError{Why: fmt.Sprintf("%s is never asked: %s", address, why)}
 			}
 			return nil
 		}}).DialContext
@@ -150,7 +135,8 @@ func traced(dial func(context.Context, string, string) (net.Conn, error)) func(c
 	}
 }
 
-var errGone = errors.New("the probe is over")
+// errGone counts as a time-out, as other ends of a probe do.
+var errGone = fmt.Errorf("the probe is over: %w", context.Canceled)
 
 // keep remembers conn, so that close can cut it.
 func (s *site) keep(conn net.Conn) error {

@@ -14,19 +14,8 @@ import (
 	"time"
 
 	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/fault"
 	"github.com/org/goproxy-setup/internal/modproxy"
-)
-
-// A phase is what a request waits for.
-type phase int
-
-const (
-	resolving phase = iota
-	connecting
-	tunnelling // for the answer to CONNECT, or for the handshake to begin
-	handshaking
-	answering // for the first byte of the response
-	reading   // for the rest of the body
 )
 
 // A span is the time of one phase; the zero value never began.
@@ -45,7 +34,7 @@ type trace struct {
 	hops  int        // requests sent, redirects included
 	host  string     // of the latest hop
 	proxy string     // HTTP proxy of the latest hop, "" if none
-	phase phase
+	phase fault.Phase
 	since time.Time // when the phase began
 
 	// The first hop's phases.
@@ -66,15 +55,15 @@ type traceKey struct{}
 // start returns a context whose request is followed by the trace.
 func (t *trace) start(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(context.WithValue(ctx, traceKey{}, t), &httptrace.ClientTrace{
-		DNSStart:          func(httptrace.DNSStartInfo) { t.begin(resolving, &t.dns) },
+		DNSStart:          func(httptrace.DNSStartInfo) { t.begin(fault.Resolving, &t.dns) },
 		DNSDone:           t.dnsDone,
 		ConnectStart:      t.connectStart,
 		ConnectDone:       t.connectDone,
-		TLSHandshakeStart: func() { t.begin(handshaking, &t.tls) },
+		TLSHandshakeStart: func() { t.begin(fault.Handshaking, &t.tls) },
 		TLSHandshakeDone:  t.tlsDone,
 		GotConn:           func(httptrace.GotConnInfo) { t.gotConn() },
 		GotFirstResponseByte: func() {
-			t.end(reading, &t.http, "", nil)
+			t.end(fault.Reading, &t.http, "", nil)
 		},
 	})
 }
@@ -94,7 +83,7 @@ func (t *trace) hop(u *url.URL, proxy *url.URL) {
 	defer t.mu.Unlock()
 	t.hops++
 	t.host, t.proxy = u.Host, ""
-	t.phase, t.since = resolving, time.Now()
+	t.phase, t.since = fault.Resolving, time.Now()
 	if proxy != nil {
 		t.proxy = proxy.Host
 	}
@@ -103,14 +92,14 @@ func (t *trace) hop(u *url.URL, proxy *url.URL) {
 // enter is for phases that follow each other: a second address is connected to
 // within the same one, and a request that was given another's connection does
 // not go back to wait for its own.
-func (t *trace) enter(p phase) {
+func (t *trace) enter(p fault.Phase) {
 	if p > t.phase {
 		t.phase, t.since = p, time.Now()
 	}
 }
 
 // begin enters a phase. Only the first hop's times are kept.
-func (t *trace) begin(p phase, s *span) {
+func (t *trace) begin(p fault.Phase, s *span) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.enter(p)
@@ -120,7 +109,7 @@ func (t *trace) begin(p phase, s *span) {
 }
 
 // end leaves a phase for the next one.
-func (t *trace) end(next phase, s *span, note string, err error) {
+func (t *trace) end(next fault.Phase, s *span, note string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.enter(next)
@@ -137,11 +126,11 @@ func (t *trace) dnsDone(i httptrace.DNSDoneInfo) {
 	if extra := len(addrs) - 4; extra > 0 {
 		addrs = append(addrs[:4], fmt.Sprintf("%d more", extra))
 	}
-	t.end(connecting, &t.dns, strings.Join(addrs, ", "), i.Err)
+	t.end(fault.Connecting, &t.dns, strings.Join(addrs, ", "), i.Err)
 }
 
 func (t *trace) connectStart(_, addr string) {
-	t.begin(connecting, &t.tcp)
+	t.begin(fault.Connecting, &t.tcp)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.hops <= 1 {
@@ -159,7 +148,7 @@ func (t *trace) connectDone(_, addr string, err error) {
 	}
 	t.mu.Unlock()
 	if err == nil {
-		t.end(tunnelling, &t.tcp, "", nil)
+		t.end(fault.Tunnelling, &t.tcp, "", nil)
 	}
 }
 
@@ -182,32 +171,24 @@ func (t *trace) tlsDone(s tls.ConnectionState, err error) {
 			note += ", " + s.NegotiatedProtocol
 		}
 		if len(s.PeerCertificates) > 0 {
-			note += ", issued by " + issuer(s.PeerCertificates[0])
+			note += ", issued by " + fault.Issuer(s.PeerCertificates[0])
 		}
 	}
-	t.end(answering, &t.tls, note, err)
+	t.end(fault.Answering, &t.tls, note, err)
 }
 
 func (t *trace) gotConn() {
-	t.begin(answering, &t.http)
+	t.begin(fault.Answering, &t.http)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ready = time.Now()
 }
 
-// where is how far a request got.
-type where struct {
-	phase  phase
-	host   string        // host[:port] of the latest hop
-	proxy  string        // HTTP proxy on the way, "" if none
-	hops   int           // requests, redirects included
-	waited time.Duration // in this phase
-}
-
-func (t *trace) where() where {
+// where returns how far the request got.
+func (t *trace) where() fault.Where {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return where{t.phase, t.host, t.proxy, t.hops, time.Since(t.since)}
+	return fault.Where{Phase: t.phase, Host: t.host, Proxy: t.proxy, Hops: t.hops, Waited: time.Since(t.since)}
 }
 
 // readyFor returns how long the connection has been there; the request is
@@ -276,7 +257,7 @@ func families(list []family) string {
 		case !f.done:
 			parts = append(parts, f.name+" no answer")
 		case f.err != nil:
-			parts = append(parts, fmt.Sprintf("%s failed (%s)", f.name, rootCause(f.err)))
+			parts = append(parts, fmt.Sprintf("%s failed (%s)", f.name, fault.RootCause(f.err)))
 		default:
 			parts = append(parts, f.name+" ok")
 		}
