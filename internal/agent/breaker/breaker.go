@@ -53,54 +53,113 @@ func New(cfg Config) *Breaker {
 func (b *Breaker) State() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.state == Open && !time.Now().Before(b.until) {
+	if b.due() {
 		return HalfOpen
 	}
 	return b.state
 }
 
-// Allow reports whether a call may be made now. If so, the caller reports its
-// result by done, once; changed tells whether that changed the state.
-func (b *Breaker) Allow() (done func(Result) (changed bool), ok bool) {
+// Ready reports whether [Breaker.Allow] would allow a call now.
+func (b *Breaker) Ready() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state == Closed || b.due()
+}
+
+// due reports whether the next call is the trial. b.mu is held.
+func (b *Breaker) due() bool { return b.state == Open && !time.Now().Before(b.until) }
+
+// A Done reports how a call ended, once. It returns the state then, and whether
+// the result has changed it.
+type Done func(Result) (now State, changed bool)
+
+// Allow reports whether a call may be made now. If so, the caller must report
+// its result.
+func (b *Breaker) Allow() (done Done, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.state == Closed:
-	case b.state == Open && !time.Now().Before(b.until):
+	case b.due():
 		b.enter(HalfOpen)
 	default:
 		return nil, false
 	}
-	epoch := b.epoch
-	return func(r Result) bool { return b.done(epoch, r) }, true
+	return b.begin(), true
 }
 
-func (b *Breaker) done(epoch int, r Result) (changed bool) {
+// Force is Allow for a call that is made whatever the state: its success closes
+// an open breaker, its failure is no news there.
+func (b *Breaker) Force() Done {
+	if done, ok := b.Allow(); ok {
+		return done
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.begin()
+}
+
+// Trip opens the breaker, on what was learned other than by calls, or keeps it
+// open for another cooldown.
+func (b *Breaker) Trip() (now State, changed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.state
+	if until := time.Now().Add(b.cooldown); until.After(b.until) {
+		b.until = until
+	}
+	if was != Open {
+		b.enter(Open)
+	}
+	return b.state, was != Open
+}
+
+// Retry makes the next call a trial, if the breaker is open: it was learned,
+// other than by calls, that they may succeed.
+func (b *Breaker) Retry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state == Open {
+		b.until = time.Now()
+	}
+}
+
+// begin returns the Done of a call that begins now. b.mu is held.
+func (b *Breaker) begin() Done {
+	epoch := b.epoch
+	return func(r Result) (State, bool) { return b.done(epoch, r) }
+}
+
+func (b *Breaker) done(epoch int, r Result) (now State, changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if epoch != b.epoch {
-		return false
+		return b.state, false
 	}
-	trial := b.state == HalfOpen
 	switch {
 	case r == Success:
 		b.failures, b.cooldown = 0, b.cfg.Cooldown
-		if trial {
+		if b.state != Closed {
 			b.enter(Closed)
 		}
-	case r == Neutral && trial:
+	case r == Neutral && b.state == HalfOpen:
 		b.until = time.Now() // the next call is the trial
 		b.enter(Open)
-	case r == Failure:
-		b.failures++
-		if !trial && b.failures < b.cfg.Failures {
-			return false
-		}
-		b.until = time.Now().Add(b.cooldown)
-		b.cooldown = min(2*b.cooldown, b.cfg.Longest)
-		b.enter(Open)
+	case r == Failure && b.state != Open:
+		b.fail()
 	}
-	return epoch != b.epoch
+	return b.state, epoch != b.epoch
+}
+
+// fail counts a failure. b.mu is held.
+func (b *Breaker) fail() {
+	b.failures++
+	if b.state == Closed && b.failures < b.cfg.Failures {
+		return
+	}
+	b.until = time.Now().Add(b.cooldown)
+	b.cooldown = min(2*b.cooldown, b.cfg.Longest)
+	b.enter(Open)
 }
 
 func (b *Breaker) enter(s State) {

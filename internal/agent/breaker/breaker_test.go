@@ -80,3 +80,87 @@ func TestLateAndNeutralResults(t *testing.T) {
 		}
 	})
 }
+
+// A call beside the trial, which was forced, counts as well as the trial.
+func TestForced(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		result Result
+		want   State
+	}{
+		{"success closes", Success, Closed},
+		{"failure is no news", Failure, Open},
+		{"neutral says nothing", Neutral, Open},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := New(config)
+				call(t, b, Failure)
+				forced := b.Force() // closed: as any other
+				forced(Failure)
+				refused(t, b)
+				time.Sleep(5 * time.Second)
+				state, changed := b.Force()(tt.result)
+				if state != tt.want || changed != (tt.want == Closed) {
+					t.Errorf("state %s, changed %v; want %s", state, changed, tt.want)
+				}
+				if tt.want == Open { // for no longer than before
+					refused(t, b)
+					time.Sleep(5 * time.Second)
+					call(t, b, Success)
+				}
+			})
+		})
+	}
+}
+
+func TestForcedBesideTheTrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(config)
+		call(t, b, Failure)
+		call(t, b, Failure)
+		time.Sleep(10 * time.Second)
+		trial, _ := b.Allow()
+		if b.Ready() {
+			t.Error("ready while the trial is on its way")
+		}
+		if state, changed := b.Force()(Success); state != Closed || !changed {
+			t.Errorf("state %s after a forced success", state)
+		}
+		if state, changed := trial(Failure); state != Closed || changed {
+			t.Errorf("the late trial made it %s", state)
+		}
+		if !b.Ready() {
+			t.Error("not ready")
+		}
+	})
+}
+
+// What checks find opens the breaker at once, keeps it open, and lets the next
+// call be the trial.
+func TestTripAndRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(config)
+		late, _ := b.Allow()
+		if state, changed := b.Trip(); state != Open || !changed {
+			t.Fatalf("state %s, changed %v", state, changed)
+		}
+		late(Success)
+		time.Sleep(8 * time.Second)
+		if _, changed := b.Trip(); changed {
+			t.Error("an open breaker opened")
+		}
+		time.Sleep(10*time.Second - 1)
+		refused(t, b)
+		b.Retry()
+		if b.State() != HalfOpen || !b.Ready() {
+			t.Errorf("state %s after Retry", b.State())
+		}
+		call(t, b, Success)
+		b.Retry() // no trial is due
+		call(t, b, Success)
+		if b.State() != Closed {
+			t.Errorf("state %s", b.State())
+		}
+	})
+}

@@ -1,138 +1,82 @@
 package upstream
 
 import (
-	"context"
-	"crypto/x509"
-	"errors"
-	"fmt"
 	"io"
-	"net"
-	"strings"
-	"sync/atomic"
-	"syscall"
+	"sync"
 	"time"
-
-	"github.com/org/goproxy-setup/internal/decision"
-	"github.com/org/goproxy-setup/internal/modproxy"
 )
 
-// Why we end a request.
-var (
-	errSilent  = errors.New("no answer")
-	errStalled = errors.New("the body stalled")
-)
-
-// A watched body ends the request if it brings less than the limit.
+// A watched body ends the request if the proxy brings less than the limit. The
+// clock runs only while a Read waits: a reader that is busy elsewhere fills
+// buffers on the way, and then gets their content at once.
 type watched struct {
 	io.ReadCloser
 	u     *Upstream
-	ctx   context.Context
-	read  atomic.Int64
+	a     *attempt
+	need  int64 // bytes per window
 	timer *time.Timer
+
+	mu    sync.Mutex // guards the fields below
+	since time.Time  // when the Read began that waits; zero if none does
+	left  time.Duration
+	got   int64 // in this window
 }
 
-func newWatched(body io.ReadCloser, u *Upstream, ctx context.Context, cancel context.CancelCauseFunc) *watched {
-	w := &watched{ReadCloser: body, u: u, ctx: ctx}
-	var before int64
-	w.timer = time.AfterFunc(u.Limits.Window, func() {
-		now := w.read.Load()
-		if float64(now-before) < float64(u.Limits.Rate)*u.Limits.Window.Seconds() {
-			cancel(errStalled)
-			return
-		}
-		before = now
-		w.timer.Reset(u.Limits.Window)
-	})
+func (u *Upstream) watch(a *attempt, body io.ReadCloser) *watched {
+	window := u.Limits.Window
+	w := &watched{ReadCloser: body, u: u, a: a, left: window, need: int64(float64(u.Limits.Rate) * window.Seconds())}
+	w.timer = time.AfterFunc(window, w.expire)
+	w.timer.Stop()
 	return w
 }
 
 // Read implements [io.Reader]; its errors are failures.
 func (w *watched) Read(p []byte) (int, error) {
+	w.mu.Lock()
+	w.since = time.Now()
+	w.timer.Reset(w.left)
+	w.mu.Unlock()
+
 	n, err := w.ReadCloser.Read(p)
-	w.read.Add(int64(n))
-	if err != nil && err != io.EOF {
-		err = w.u.failure(w.ctx, err)
+
+	w.mu.Lock()
+	w.timer.Stop()
+	w.left -= time.Since(w.since)
+	w.since = time.Time{}
+	w.got += int64(n)
+	if w.left <= 0 && err == nil {
+		w.turn()
 	}
-	return n, err
+	w.mu.Unlock()
+	w.u.bytes.Add(int64(n))
+	return n, w.u.bodyFailure(w.a, err)
+}
+
+// expire ends a window in which a Read still waits.
+func (w *watched) expire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.since.IsZero() || time.Since(w.since) < w.left {
+		return // the Read has just returned, and another one may wait already
+	}
+	w.turn()
+	w.since = time.Now()
+	w.timer.Reset(w.left)
+}
+
+// turn judges the window and begins the next one. w.mu is held.
+func (w *watched) turn() {
+	if w.got < w.need {
+		w.a.end(errStalled)
+	}
+	w.left, w.got = w.u.Limits.Window, 0
 }
 
 // Close implements [io.Closer].
 func (w *watched) Close() error {
+	w.mu.Lock()
+	w.since = time.Time{}
 	w.timer.Stop()
-	w.u.mu.Lock()
-	w.u.bytes += w.read.Load()
-	w.u.mu.Unlock()
+	w.mu.Unlock()
 	return w.ReadCloser.Close()
-}
-
-// failure tells what err, of the request with ctx, means.
-func (u *Upstream) failure(ctx context.Context, err error) *Failure {
-	f := &Failure{Upstream: u.Name}
-	e, ok := errors.AsType[*modproxy.Error](err)
-	if !ok {
-		e = &modproxy.Error{Err: err}
-	}
-	f.Status, f.Next, f.RetryAfter = e.Status, e.Fix, e.RetryAfter
-	if e.Err == nil {
-		f.Class, f.Detail = classOfStatus(e.Status), modproxy.StatusText(e.Status)
-		if e.Text != "" {
-			f.Detail += fmt.Sprintf(" (%q)", e.Text)
-		}
-		return f
-	}
-	f.Class, f.Detail = u.classify(context.Cause(ctx), e.Err)
-	return f
-}
-
-func classOfStatus(status int) decision.Class {
-	switch {
-	case status == 404 || status == 410:
-		return decision.Missing
-	case status == 401 || status == 407:
-		return decision.Unauthorized
-	case status == 403:
-		return decision.Forbidden
-	case status == 429:
-		return decision.RateLimited
-	case status >= 500:
-		return decision.ServerError
-	}
-	return decision.BadStatus
-}
-
-func (u *Upstream) classify(cause, err error) (decision.Class, string) {
-	_, dns := errors.AsType[*net.DNSError](err)
-	_, ca := errors.AsType[x509.UnknownAuthorityError](err)
-	_, denied := errors.AsType[*notAllowedError](err)
-	text := modproxy.Line(u.client.Hide(err.Error()))
-	switch {
-	case errors.Is(cause, errSilent):
-		return decision.Silent, fmt.Sprintf("no answer within %v", u.Limits.FirstByte)
-	case errors.Is(cause, errStalled):
-		return decision.Stalled, fmt.Sprintf("the body brought less than %d bytes per second", u.Limits.Rate)
-	case cause != nil:
-		return decision.Cancelled, "given up"
-	case denied:
-		return decision.NotAllowed, text
-	case dns:
-		return decision.DNSFailure, text
-	case ca:
-		return decision.UnknownCA, text
-	case errors.Is(err, modproxy.ErrInsecureRedirect), errors.Is(err, modproxy.ErrTooManyRedirects):
-		return decision.BadRedirect, text
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return decision.Refused, "connection refused"
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return decision.Reset, "the body was cut"
-	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "):
-		return decision.BadTLS, text
-	case isTimeout(err):
-		return decision.Timeout, text
-	}
-	return decision.Reset, text
-}
-
-func isTimeout(err error) bool {
-	t, ok := errors.AsType[net.Error](err)
-	return ok && t.Timeout()
 }
