@@ -68,17 +68,17 @@ func (f File) withVersion(escaped string) (_ File, err error) {
 		return f, err
 	}
 	switch {
-	case f.Canonical():
-	case f.Kind == Info:
-		return f, nil // "v1.2", a branch, a commit
-	default:
+	case f.Canonical(), f.Kind == Info: // "v1.2", a branch, a commit
+		return f, nil
+	case module.CanonicalVersion(f.Version) != f.Version:
 		return f, fmt.Errorf("version %q is not canonical", f.Version)
 	}
 	return f, module.Check(f.Path, f.Version)
 }
 
 // Canonical reports whether f is of one certain version, whose files never
-// change: the list, "@latest" and the .info of a branch do.
+// change: the list, "@latest" and the .info of a branch do, and that of a
+// version that the path does not fit, as it is of "v2.0.0+incompatible".
 func (f File) Canonical() bool {
-	return f.Version != "" && module.CanonicalVersion(f.Version) == f.Version
+	return f.Version != "" && module.CanonicalVersion(f.Version) == f.Version && module.Check(f.Path, f.Version) == nil
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"net/netip"
@@ -193,8 +194,23 @@ func (d *decoder) size(n *yaml.Node, key string, low, high int64) value[int64] {
 	if !ok {
 		return value[int64]{}
 	}
+	bytes, err := ParseSize(v.v)
+	switch {
+	case err != nil:
+		d.fail(idValue, n, "write a number and a unit: 500MB, 20GB, 1TiB", "%s: %v", key, err)
+		return value[int64]{}
+	case bytes < low || bytes > high:
+		d.fail(idValue, n, "", "%s is out of range: %q", key, clip(v.v))
+		return value[int64]{}
+	}
+	return value[int64]{bytes, v.place, true}
+}
+
+// ParseSize parses a number of bytes: a number and a unit, such as "500MB" or
+// "1.5 GiB". What does not fit into an int64 is its maximum.
+func ParseSize(s string) (int64, error) {
 	for _, unit := range sizeUnits {
-		text, found := strings.CutSuffix(v.v, unit.suffix)
+		text, found := strings.CutSuffix(s, unit.suffix)
 		if !found {
 			continue
 		}
@@ -202,13 +218,10 @@ func (d *decoder) size(n *yaml.Node, key string, low, high int64) value[int64] {
 		if err != nil || !(number >= 0) {
 			break
 		}
-		bytes := number * unit.bytes
-		if bytes < float64(low) || bytes > float64(high) {
-			d.fail(idValue, n, "", "%s is out of range: %q", key, clip(v.v))
-			return value[int64]{}
+		if bytes := number * unit.bytes; bytes < 1<<62 {
+			return int64(bytes), nil
 		}
-		return value[int64]{int64(min(bytes, 1<<62)), v.place, true}
+		return math.MaxInt64, nil
 	}
-	d.fail(idValue, n, "write a number and a unit: 500MB, 20GB, 1TiB", "%s: %q is not a size", key, clip(v.v))
-	return value[int64]{}
+	return 0, fmt.Errorf("%q is not a size", clip(s))
 }

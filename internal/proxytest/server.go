@@ -289,3 +289,16 @@ func hostname(hostport string) string {
 	}
 	return hostport
 }
+
+// Count returns how many requests there were for path, whatever the faults
+// before it: "rsc.io/quote/@v/v1.5.2.zip".
+func (s *Server) Count(path string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.requests {
+		if r.Path == "/"+path {
+			n++
+		}
+	}
+	return n
+}

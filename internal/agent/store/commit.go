@@ -175,6 +175,8 @@ func (s *Store) commit(c commit) error {
 	if err := s.root.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return full(err)
 	}
+	s.replacing.Lock()
+	defer s.replacing.Unlock()
 	// Other bytes may stand there, of a lower grade: never let them appear
 	// under the new one.
 	if err := s.remove(c.key); err != nil {

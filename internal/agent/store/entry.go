@@ -186,6 +186,31 @@ func (s *Store) Quarantine(key, source, reason string) {
 	}
 }
 
+// Regrade replaces what is known of a file. Its bytes must be those that m
+// tells of.
+func (s *Store) Regrade(key string, m Meta) {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return
+	}
+	s.replacing.Lock()
+	defer s.replacing.Unlock()
+	if s.meta(key).Sum != m.Sum {
+		return // other bytes stand there meanwhile
+	}
+	if err := s.writeBelow(filepath.Join("meta", filepath.FromSlash(key)), data); err != nil && err != ErrReadOnly {
+		s.opt.Log.Warn("grade not kept", "file", key, "err", err)
+	}
+}
+
+// Remove takes a file away. The error of one that is not there is nil.
+func (s *Store) Remove(key string) error {
+	if s.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	return s.remove(key)
+}
+
 // remove takes a file away, then its grade.
 func (s *Store) remove(key string) error {
 	path, err := local("cache/download", key)

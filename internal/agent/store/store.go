@@ -60,6 +60,8 @@ type Store struct {
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 
+	replacing sync.Mutex // held while a file and its grade are exchanged
+
 	mu     sync.Mutex // guards the fields below
 	files  map[string]*file
 	stats  Stats
