@@ -30,6 +30,7 @@ type Host struct {
 	Dir            string              // the working directory, absolute
 	Home           string              // the user's home directory, "" if there is none
 	TempDir        string              // for files that later steps read, if the CI names no place
+	CacheDir       string              // the user's cache directory, "" if there is none
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Width and ErrWidth are the widths of the terminals that Stdout and
@@ -45,6 +46,7 @@ func FromOS() Host {
 	}
 	h.Dir, _ = os.Getwd()
 	h.Home, _ = os.UserHomeDir()
+	h.CacheDir, _ = os.UserCacheDir()
 	h.Width, h.ErrWidth = width(os.Stdout), width(os.Stderr)
 	return h
 }

@@ -135,8 +135,8 @@ func (v *Vouchers) vouch(ctx context.Context, f modproxy.File, m store.Meta) (st
 	return m, nil
 }
 
-// Known reports whether the run's go.sum names the file's version, or the
-// module if the file is of no version.
+// Known reports whether the run's go.sum names the file's version, or a tagged
+// one if the file is of no version.
 func (v *Vouchers) Known(f modproxy.File) bool {
 	if v.GoSum == nil {
 		return false
@@ -146,7 +146,7 @@ func (v *Vouchers) Known(f modproxy.File) bool {
 		return v.GoSum.GoMod(m) != "" || v.GoSum.Zip(m) != ""
 	}
 	for _, s := range v.GoSum.Sums {
-		if s.Module.Path == f.Path {
+		if s.Module.Path == f.Path && semver.IsValid(s.Module.Version) && !module.IsPseudoVersion(s.Module.Version) {
 			return true
 		}
 	}
@@ -161,6 +161,18 @@ func (v *Vouchers) Vouched(f modproxy.File, m store.Meta) (bool, error) {
 	}
 	return m.Grade == store.Verified || m.Grade == store.Pinned, nil
 }
+
+// Again judges stored bytes, of which nothing but the hash is known, by what
+// can vouch now.
+func (v *Vouchers) Again(ctx context.Context, f modproxy.File, m store.Meta) (store.Meta, error) {
+	source := m.Source
+	m, err := v.vouch(ctx, f, store.Meta{Grade: store.Unvouched, Sum: m.Sum})
+	m.Source = source
+	return m, err
+}
+
+// HasSum reports whether the run's go.sum has the hash of a file.
+func (v *Vouchers) HasSum(f modproxy.File) bool { return v.goSum(f) != "" }
 
 func (v *Vouchers) goSum(f modproxy.File) string {
 	if v.GoSum == nil {

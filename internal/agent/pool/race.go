@@ -29,6 +29,7 @@ const (
 // again after a pause, budget permitting.
 const (
 	maxRounds  = 3
+	lastRound  = 15 * time.Second // after so long none begins
 	firstPause = 200 * time.Millisecond
 	longPause  = 5 * time.Second
 )
@@ -61,10 +62,11 @@ func (a *attempt) idle() time.Duration {
 
 // A race is the work of one flight: attempts one after the other, or beside.
 type race struct {
-	p     *Pool
-	r     Request
-	ctx   context.Context
-	ended chan *attempt
+	p       *Pool
+	r       Request
+	ctx     context.Context
+	ended   chan *attempt
+	started time.Time
 
 	order    []int // targets in the order of this request
 	asked    []bool
@@ -78,7 +80,7 @@ type race struct {
 // race asks the targets until one serves the file. outcomes are those of the
 // targets that were asked; all of them if there is an error.
 func (p *Pool) race(ctx context.Context, r Request) (won *attempt, outcomes []Outcome, err error) {
-	rc := &race{p: p, r: r, ctx: ctx, ended: make(chan *attempt), asked: make([]bool, len(r.Targets)), outcomes: make([]Outcome, len(r.Targets))}
+	rc := &race{p: p, r: r, ctx: ctx, ended: make(chan *attempt), started: time.Now(), asked: make([]bool, len(r.Targets)), outcomes: make([]Outcome, len(r.Targets))}
 	for i, t := range r.Targets {
 		rc.outcomes[i] = Outcome{Proxy: t.Name, Class: upstream.NotAsked, Detail: "not asked", Gatekeeper: t.Gatekeeper, Full: t.Full}
 	}
@@ -234,7 +236,7 @@ func (rc *race) again() bool {
 		targets = append(targets, i)
 		pause = min(pause, max(o.RetryAfter, firstPause<<(2*rc.round)))
 	}
-	if len(targets) == 0 || rc.round+1 >= maxRounds || !rc.p.budget.spend() {
+	if len(targets) == 0 || rc.round+1 >= maxRounds || time.Since(rc.started) > lastRound || !rc.p.budget.spend() {
 		return false
 	}
 	rc.round++
@@ -399,6 +401,10 @@ func (rc *race) attempt(ctx context.Context, a *attempt, force bool) {
 // receive spools the body and judges it.
 func (rc *race) receive(ctx context.Context, a *attempt, answer *upstream.Answer, spool *store.Spool) *upstream.Failure {
 	t := rc.r.Targets[a.target]
+	tooLarge := &upstream.Failure{Upstream: t.Name, Class: decision.WrongContent, Detail: fmt.Sprintf("more than %d bytes", rc.r.Limit)}
+	if answer.Size > rc.r.Limit {
+		return tooLarge
+	}
 	n, err := io.Copy(&listener{spool, a}, io.LimitReader(answer.Body, rc.r.Limit+1))
 	if err != nil {
 		if f, ok := upstream.IsFailure(err); ok {
@@ -408,7 +414,7 @@ func (rc *race) receive(ctx context.Context, a *attempt, answer *upstream.Answer
 		return nil
 	}
 	if n > rc.r.Limit {
-		return &upstream.Failure{Upstream: t.Name, Class: decision.WrongContent, Detail: fmt.Sprintf("more than %d bytes", rc.r.Limit)}
+		return tooLarge
 	}
 	a.whole.Store(true)
 	meta, err := rc.r.Accept(ctx, Body{spool, n, answer.Framed, spool.Path()})

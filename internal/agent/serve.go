@@ -1,0 +1,333 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/module"
+
+	"github.com/org/goproxy-setup/internal/agent/accept"
+	"github.com/org/goproxy-setup/internal/agent/pool"
+	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/modproxy"
+	"github.com/org/goproxy-setup/internal/policy"
+)
+
+// A visit is one request of a client.
+type visit struct {
+	a       *Agent
+	plan    *plan
+	w       http.ResponseWriter
+	r       *http.Request
+	trusted bool // may see private modules
+	event   Event
+}
+
+// Handler returns the agent's HTTP handler. trusted tells whether a client may
+// see private modules and what credentials give access to; nil trusts all.
+func (a *Agent) Handler(trusted func(*http.Request) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		v := &visit{a: a, plan: a.plan.Load(), w: w, r: r, trusted: trusted == nil || trusted(r), event: Event{Kind: "other"}}
+		err := v.serve()
+		if err != nil {
+			v.refuse(err)
+		}
+		v.event.Took = time.Since(start)
+		a.meters.add(v.event)
+		if a.observe != nil && v.event.Kind != "other" {
+			a.observe(v.event)
+		}
+	})
+}
+
+// refuse answers an error.
+func (v *visit) refuse(err error) {
+	if v.r.Context().Err() != nil { // nobody listens any more
+		v.event.Result = ResultLeft
+		return
+	}
+	r := refused(v.name(), err)
+	v.event.Result = r.result
+	if e, ok := errors.AsType[*pool.Error](err); ok {
+		v.event.Outcomes = e.Outcomes
+	}
+	if r.result == ResultFailed {
+		v.a.log.LogAttrs(v.r.Context(), slog.LevelWarn, "request failed", slog.String("path", modproxy.Line(v.r.URL.Path)),
+			slog.Int("status", r.status), slog.String("cause", modproxy.Line(r.text)))
+	}
+	r.write(v.w)
+}
+
+// name returns what was asked for, for people.
+func (v *visit) name() string {
+	f := v.event.File
+	switch {
+	case f.Path == "":
+		return modproxy.Line(v.r.URL.Path)
+	case f.Kind == modproxy.List:
+		return "the versions of " + f.Path
+	case f.Kind == modproxy.Latest:
+		return "the latest version of " + f.Path
+	}
+	return f.Path + "@" + f.Version + " (." + string(f.Kind) + ")"
+}
+
+func (v *visit) serve() error {
+	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		v.w.Header().Set("Allow", "GET, HEAD")
+		return &refusal{status: http.StatusMethodNotAllowed, text: "only GET and HEAD are answered", result: ResultDenied}
+	}
+	path, ok := strings.CutPrefix(v.r.URL.Path, "/")
+	switch {
+	case !ok:
+	case path == "healthz" || path == "readyz" || path == "metrics" || path == "":
+		return v.operations(path)
+	case strings.HasPrefix(path, "sumdb/"):
+		v.event.Kind = "sumdb"
+		return v.sumdb(strings.TrimPrefix(path, "sumdb/"))
+	default:
+		f, err := modproxy.ParsePath(path)
+		if err == nil {
+			v.event.Kind, v.event.File = string(f.Kind), f
+			return v.module(f, path)
+		}
+		return &refusal{status: http.StatusBadRequest, text: err.Error(), result: ResultDenied}
+	}
+	return &refusal{status: http.StatusBadRequest, text: "not a path of the GOPROXY protocol", result: ResultDenied}
+}
+
+// module answers for a file of a module; key is its path.
+func (v *visit) module(f modproxy.File, key string) error {
+	links, everyone, deny := v.plan.route(f.Path, v.trusted)
+	if deny != nil && deny.status == http.StatusForbidden {
+		return &refusal{status: deny.status, text: v.name() + ": " + deny.text, result: ResultDenied}
+	}
+	judge := v.vouchers(f)
+	if !changes(f) {
+		if done, err := v.stored(f, key, judge); done || err != nil {
+			return err
+		}
+	} else if v.fresh(key) {
+		return nil
+	}
+	if deny != nil {
+		return &refusal{status: deny.status, text: v.name() + ": " + deny.text, result: ResultAbsent}
+	}
+	known := v.known(f, judge)
+	v.lookAhead(f, judge)
+	s, err := v.a.pool.Fetch(v.r.Context(), pool.Request{
+		Key: key, Targets: ask(links, key), Rules: pool.Rules{Everyone: everyone, Known: known}, Limit: accept.Limit(f.Kind), Keep: !changes(f),
+		Accept: func(ctx context.Context, b pool.Body) (store.Meta, error) {
+			m, err := judge.File(ctx, f, accept.Body(b))
+			if err == nil && known && f.Kind == modproxy.List && b.Size == 0 {
+				err = errEmptyList
+			}
+			return m, err
+		},
+	})
+	if err != nil {
+		if changes(f) && !errors.Is(err, fs.ErrNotExist) && v.r.Context().Err() == nil && v.stale(f, key) {
+			return nil
+		}
+		return err
+	}
+	defer s.File.Close()
+	v.event.Outcomes = s.Outcomes
+	v.event.Result = ResultFetched
+	if s.Shared {
+		v.event.Result = ResultShared
+	}
+	return v.fetched(f, key, judge, s)
+}
+
+// errEmptyList is that of a list without versions, of a module that has some.
+var errEmptyList = errors.New("an empty list of versions, and the module has some")
+
+// fetched answers with a file that was just accepted.
+func (v *visit) fetched(f modproxy.File, key string, judge *accept.Vouchers, s *pool.Served) error {
+	if err := v.mayServe(f, judge, s.Meta); err != nil {
+		return err
+	}
+	v.a.remember(module.Version{Path: f.Path, Version: f.Version})
+	if !changes(f) {
+		return v.send(f, s.File, s.Size, s.Meta)
+	}
+	data, err := readAll(s.File, s.Size)
+	if err != nil {
+		return err
+	}
+	if !s.Shared {
+		if err := v.a.store.PutMutable(key, data); err != nil {
+			v.a.log.Warn("answer not kept", "file", key, "err", err)
+		}
+	}
+	return v.send(f, bytes.NewReader(data), s.Size, s.Meta)
+}
+
+// mayServe enforces "sumdb: required".
+func (v *visit) mayServe(f modproxy.File, judge *accept.Vouchers, m store.Meta) error {
+	if v.plan.Settings.SumDB != policy.SumDBRequired || f.Kind != modproxy.Zip && f.Kind != modproxy.Mod {
+		return nil
+	}
+	if ok, err := judge.Vouched(f, m); err != nil || ok {
+		return err
+	}
+	return &refusal{status: http.StatusServiceUnavailable, result: ResultFailed,
+		text: v.name() + ": no checksum database can vouch for it now, and the policy says \"sumdb: required\""}
+}
+
+// changes reports whether a file may have other bytes tomorrow.
+func changes(f modproxy.File) bool { return !f.Canonical() }
+
+// stored answers from the store.
+func (v *visit) stored(f modproxy.File, key string, judge *accept.Vouchers) (done bool, err error) {
+	e, err := v.a.store.Get(key)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			v.a.log.Warn("stored file not readable", "file", key, "err", err)
+		}
+		return false, nil
+	}
+	defer e.Close()
+	if !v.trusted && v.credentialed(e.Source) {
+		return false, nil
+	}
+	ok, err := judge.Vouched(f, e.Meta)
+	if err == nil && !ok && e.Sum != "" {
+		e.Meta, err = judge.Again(v.r.Context(), f, e.Meta)
+		if err == nil && e.Grade != store.Unvouched {
+			v.a.store.Regrade(key, e.Meta)
+		}
+	}
+	if mismatch, is := errors.AsType[*checksum.MismatchError](err); is {
+		// What was stored when nobody could vouch is wrong, or the run's go.sum
+		// is. The proxies will tell.
+		v.a.log.Warn("stored file does not match", "file", key, "proxy", e.Source, "err", mismatch)
+		v.a.store.Quarantine(key, e.Source, mismatch.Error())
+		if e.Grade == store.Unvouched {
+			v.a.store.Remove(key)
+			return false, nil
+		}
+		return false, &refusal{status: http.StatusBadGateway, result: ResultFailed, text: "SECURITY ERROR: " + mismatch.Error()}
+	}
+	if err := v.mayServe(f, judge, e.Meta); err != nil {
+		return false, err
+	}
+	v.event.Result = ResultHit
+	return true, v.send(f, e.File, e.Size, e.Meta)
+}
+
+// credentialed reports whether a proxy is asked with credentials.
+func (v *visit) credentialed(name string) bool {
+	for _, l := range v.plan.chain {
+		if l.Name == name {
+			return l.User != nil
+		}
+	}
+	return false
+}
+
+// vouchers returns who can vouch for a file.
+func (v *visit) vouchers(f modproxy.File) *accept.Vouchers {
+	j := &accept.Vouchers{GoSum: v.plan.GoSum, Log: v.a.log}
+	switch {
+	case v.plan.isPrivate(f.Path):
+		j.Pin = v.a.store.Pin
+	case len(v.plan.databases) > 0:
+		d := &v.plan.databases[0]
+		j.Sums = func(ctx context.Context, m module.Version) (zip, gomod, name string, err error) {
+			zip, gomod, err = d.Sums(ctx, m)
+			return zip, gomod, "the checksum database " + d.spec.Name, err
+		}
+	}
+	return j
+}
+
+// lookAhead looks the hashes up beside the download.
+func (v *visit) lookAhead(f modproxy.File, judge *accept.Vouchers) {
+	if judge.Sums == nil || f.Kind != modproxy.Zip && f.Kind != modproxy.Mod || judge.HasSum(f) {
+		return
+	}
+	ctx := v.r.Context()
+	go judge.Sums(ctx, module.Version{Path: f.Path, Version: f.Version})
+}
+
+// known reports whether a file exists for sure: then its absence is an outage.
+func (v *visit) known(f modproxy.File, judge *accept.Vouchers) bool {
+	m := module.Version{Path: f.Path, Version: f.Version}
+	if judge.Known(f) || v.a.wasServed(m) {
+		return true
+	}
+	escaped, err := module.EscapePath(f.Path)
+	switch {
+	case err != nil:
+		return false
+	case f.Version == "":
+		return len(v.a.store.Versions(escaped)) > 0
+	case changes(f):
+		return false
+	}
+	for _, kind := range []modproxy.Kind{modproxy.Mod, modproxy.Info, modproxy.Zip} {
+		f.Kind = kind
+		if key, err := f.URLPath(); err == nil && v.a.store.Has(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// freshFor is how long a list or @latest is served again without asking.
+const freshFor = 10 * time.Second
+
+// fresh answers with what a proxy said a moment ago.
+func (v *visit) fresh(key string) bool {
+	data, at, err := v.a.store.Mutable(key)
+	if err != nil || time.Since(at) > freshFor || !v.trusted {
+		return false
+	}
+	v.event.Result = ResultHit
+	return v.send(v.event.File, bytes.NewReader(data), int64(len(data)), store.Meta{}) == nil
+}
+
+// stale answers with an earlier answer, since nobody could be asked.
+func (v *visit) stale(f modproxy.File, key string) bool {
+	data, at, err := v.a.store.Mutable(key)
+	if err != nil || !v.trusted {
+		return false
+	}
+	v.a.log.LogAttrs(v.r.Context(), slog.LevelWarn, "earlier answer served", slog.String("file", key), slog.Duration("age", time.Since(at).Round(time.Second)))
+	v.w.Header().Set("Age", itoa(int64(time.Since(at)/time.Second)))
+	v.w.Header().Set("Warning", `110 - "no module proxy could be asked"`)
+	v.event.Result = ResultStale
+	return v.send(f, bytes.NewReader(data), int64(len(data)), store.Meta{}) == nil
+}
+
+// send answers with a file.
+func (v *visit) send(f modproxy.File, body io.ReadSeeker, size int64, m store.Meta) error {
+	v.event.Source, v.event.Grade, v.event.Bytes = m.Source, m.Grade, size
+	h := v.w.Header()
+	h.Set("Content-Type", contentTypes[f.Kind])
+	if changes(f) {
+		h.Set("Cache-Control", "no-cache")
+	} else {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	// No validator: two mirrors may pack the same content into other bytes. An
+	// *os.File is copied by the kernel.
+	http.ServeContent(v.w, v.r, "", time.Time{}, body)
+	return nil
+}
+
+var contentTypes = map[modproxy.Kind]string{
+	modproxy.Info: "application/json", modproxy.Latest: "application/json", modproxy.Zip: "application/zip",
+	modproxy.Mod: "text/plain; charset=utf-8", modproxy.List: "text/plain; charset=utf-8",
+}

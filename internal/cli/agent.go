@@ -1,0 +1,360 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/agent"
+	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/netrc"
+	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/render"
+)
+
+// defaultListen is any free port of this machine.
+const defaultListen = "127.0.0.1:0"
+
+// drainTime is how long requests may take after SIGTERM.
+const drainTime = 30 * time.Second
+
+func agentCommand() command {
+	return command{
+		name: "agent", summary: "serve one module proxy URL in front of all proxies of the chain",
+		usage: "[healthcheck [URL] | gc | import DIR | verify | forget MODULE@VERSION | -- COMMAND…]",
+		help: `The agent answers the go command from its store, or from the proxies of the
+policy's chain: it fails over by the kind of failure, judges every file before
+it is served, and never calls an outage "not found". SIGTERM drains it, SIGHUP
+makes it read the policy again.
+
+	goproxy-setup agent --listen 127.0.0.1:8765
+	goproxy-setup agent --exec -- go build ./...
+
+With --exec it serves one command, on a port of its own, and ends with it: the
+exit code is the command's, or 125 if the agent could not start, 126 if the
+command could not be run and 127 if there is none of that name.
+
+healthcheck asks a running agent whether it is well. gc removes the files used
+least recently from a store that no agent uses, import takes over those of a
+GOMODCACHE, verify reads every file again, forget drops the hash that a private
+module had at its first use.`,
+		options: append(readingOptions(),
+			option{name: "listen", arg: "ADDRESS", repeat: true, usage: "IP:PORT to listen on, instead of the policy's; may be repeated\n(default " + defaultListen + ", any free port)."},
+			option{name: "address-file", arg: "FILE", usage: "write the agent's URL to FILE when it is ready."},
+			option{name: "store", arg: "DIR", usage: "folder for its files, instead of the policy's (default: in the user's cache folder;\nwith --exec a temporary one)."},
+			option{name: "exec", usage: "run the command after \"--\" behind a temporary agent."},
+			option{name: "max-size", arg: "SIZE", usage: "gc: what is left at most, such as 5GB (default: the policy's store.max_size)."},
+			option{name: "remove", usage: "verify: remove what is wrong."},
+			option{name: "log", arg: "FORMAT", usage: "text (the default) or json."},
+			option{name: "ci", arg: "SYSTEM", usage: "CI system: auto (the default), github, gitlab, jenkins, forgejo or none."},
+			option{name: "write", arg: "KIND=PATH", repeat: true, usage: "with --exec: also write the report to a file; see setup."},
+			option{name: "credential-host", arg: "NAME=HOST", repeat: true, usage: "let the secret ${NAME} of the policy be sent to HOST; may be repeated."},
+			option{name: "allow-downgrade", usage: "permit \"sumdb: off\" in the policy."},
+			option{name: "credentials", arg: "NAME=VALUE", repeat: true, hidden: true, usage: "secrets for the policy's ${NAME}, one a line; variables of their own serve as well."},
+			option{name: "github-token", arg: "TOKEN", hidden: true, usage: "for the job's environment and the policy of a pull request's base (default GITHUB_TOKEN)."},
+		),
+		run: runAgent,
+	}
+}
+
+func runAgent(ctx context.Context, c *call) (int, error) {
+	exec, err := c.on("exec")
+	if err != nil {
+		return ExitUsage, err
+	}
+	if exec {
+		return execAgent(ctx, c)
+	}
+	if len(c.args) == 0 {
+		return serveAgent(ctx, c)
+	}
+	verb := c.args[0]
+	more, args, err := parse(c.Host, agentCommand(), c.args[1:]) // options may follow the verb
+	if err != nil {
+		return ExitOK, err
+	}
+	maps.Copy(c.values, more)
+	c.args = args
+	verbs := map[string]struct {
+		args int // at most
+		run  func(context.Context, *call) (int, error)
+	}{
+		"healthcheck": {1, healthcheck}, "gc": {0, collectStore}, "import": {1, importStore}, "verify": {0, verifyStore}, "forget": {1, forgetPin},
+	}
+	v, ok := verbs[verb]
+	switch {
+	case !ok:
+		return ExitUsage, usagef("write \"agent --exec -- COMMAND\" to run a command behind an agent", "agent: unknown verb %q", verb)
+	case len(args) > v.args:
+		return ExitUsage, usagef("", "unexpected argument %q", args[v.args])
+	}
+	return v.run(ctx, c)
+}
+
+// An agentRun is what an agent is made of, as options and policy say.
+type agentRun struct {
+	*setup
+	policy *loaded
+	config agent.Config
+	access agent.Access
+	log    *slog.Logger
+}
+
+// newAgentRun reads options and policy.
+func newAgentRun(ctx context.Context, c *call) (*agentRun, error) {
+	s, err := newSetup(c)
+	if err != nil {
+		return nil, err
+	}
+	r := &agentRun{setup: s}
+	format, err := c.choice("log", "text", "json")
+	if err != nil {
+		return nil, err
+	}
+	w := logWriter{c.Stderr}
+	r.log = slog.New(slog.NewTextHandler(w, nil))
+	if format == "json" {
+		r.log = slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return r, r.read(ctx)
+}
+
+// read reads what a reload reads again.
+func (r *agentRun) read(ctx context.Context) error {
+	p, err := loadPolicy(ctx, r.call, r.job)
+	if err != nil {
+		return err
+	}
+	r.policy = p
+	set, err := r.settings(ctx, p.Policy, r.text("chain"))
+	if err != nil {
+		return err
+	}
+	if set.SumDB == policy.SumDBOff && !r.allowDowngrade {
+		return usagef("give --allow-downgrade, or remove it from the policy", "%s: \"sumdb: off\" needs a permission from outside the policy file", p.Name())
+	}
+	if err := r.trust(p, &set); err != nil {
+		return err
+	}
+	was, _, _ := inherited(r.Host)
+	r.config = agent.Config{
+		Settings: &set, Agent: p.Agent(), Private: decision.AgentPatterns(&set, was), Getenv: r.Getenv,
+		Credentials: func(e policy.Entry) (string, string, bool) {
+			l, ok := r.creds[e.Name]
+			return l.user, l.password, ok
+		},
+		RootCAs: r.rootCAs, Netrc: netrc.Parse(r.netrcText()),
+	}
+	if list := r.all("listen"); len(list) > 0 {
+		r.config.Agent.Listen = list
+	}
+	r.access, err = r.clients()
+	return err
+}
+
+// clients returns who may come in from elsewhere.
+func (r *agentRun) clients() (a agent.Access, err error) {
+	g := r.config.Agent
+	if g.Cert == "" {
+		return a, nil
+	}
+	fail := func(key string, err error) (agent.Access, error) {
+		return a, usagef("", "%s: agent.%s: %w", g.Places[key], key, err)
+	}
+	cert, err := r.policy.read(g.Cert)
+	if err != nil {
+		return fail("tls.cert", err)
+	}
+	key, err := r.policy.read(g.Key)
+	if err != nil {
+		return fail("tls.key", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fail("tls.cert", err)
+	}
+	a.Certificate = &pair
+	if g.ClientCA != "" {
+		pem, err := r.policy.read(g.ClientCA)
+		if err != nil {
+			return fail("tls.client_ca", err)
+		}
+		if a.ClientCA = x509.NewCertPool(); !a.ClientCA.AppendCertsFromPEM(pem) {
+			return fail("tls.client_ca", errors.New("it holds no certificate"))
+		}
+	}
+	for _, t := range []struct {
+		key, template string
+		into          *string
+	}{{"username", g.Username, &a.Username}, {"password", g.Password, &a.Password}} {
+		// The agent's own secrets are sent nowhere: they need no binding.
+		*t.into, err = policy.Expand(t.template, func(name string) (string, error) {
+			if v := r.Getenv(name); v != "" {
+				return v, nil
+			}
+			return "", fmt.Errorf("the variable %s is not set", name)
+		})
+		if err != nil {
+			return fail(t.key, err)
+		}
+	}
+	return a, nil
+}
+
+// storeDir returns the folder of the agent's files.
+func storeDir(c *call, a policy.Agent) (string, error) {
+	dir := c.text("store")
+	switch {
+	case dir != "":
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(c.Dir, dir)
+		}
+		return dir, nil
+	case a.StoreDir != "":
+		return a.StoreDir, nil
+	case c.CacheDir == "":
+		return "", usagef("give --store DIR", "there is no cache folder for this user")
+	}
+	return filepath.Join(c.CacheDir, "goproxy-setup", "store"), nil
+}
+
+// openStore opens the store of a run.
+func openStore(dir string, size int64, log *slog.Logger) (*store.Store, error) {
+	s, err := store.Open(dir, store.Options{MaxBytes: size, Log: log})
+	if errors.Is(err, store.ErrLocked) {
+		return nil, usagef("stop the other agent, or give --store another folder", "%w", err)
+	}
+	if errors.Is(err, store.ErrVersion) {
+		return nil, usagef("", "%w", err)
+	}
+	return s, err
+}
+
+func serveAgent(ctx context.Context, c *call) (exit int, err error) {
+	r, err := newAgentRun(ctx, c)
+	if err != nil {
+		return ExitUsage, err
+	}
+	dir, err := storeDir(c, r.config.Agent)
+	if err != nil {
+		return ExitUsage, err
+	}
+	hangups := make(chan os.Signal, 1) // before it is ready, lest one kills it
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	st, err := openStore(dir, r.config.Agent.StoreSize, r.log)
+	if err != nil {
+		return ExitFailed, err
+	}
+	defer st.Close()
+	a, err := agent.New(st, r.config, r.log, nil)
+	if err != nil {
+		return ExitFailed, err
+	}
+	defer a.Close()
+	srv := agent.NewServer(a, r.access, r.log)
+	urls, err := r.listen(srv)
+	if err == nil {
+		err = r.announce(urls[0])
+	}
+	if err != nil {
+		srv.Shutdown(ctx)
+		return ExitFailed, err
+	}
+	r.log.Info("ready", "url", strings.Join(urls, " "), "environment", r.config.Settings.Environment, "store", dir)
+	for {
+		select {
+		case <-hangups:
+			r.reload(ctx, a)
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	a.Drain()
+	r.log.Info("draining")
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := srv.Shutdown(end); err != nil {
+		r.log.Warn("requests were cut", "err", err)
+	}
+	return ExitOK, nil
+}
+
+// listen opens every listener and returns their URLs.
+func (r *agentRun) listen(srv *agent.Server) (urls []string, err error) {
+	addresses := r.config.Agent.Listen
+	if len(addresses) == 0 {
+		addresses = []string{defaultListen}
+	}
+	for _, address := range addresses {
+		url, err := srv.Listen(address)
+		if err != nil {
+			return nil, usagef("give --listen another address", "%w", err)
+		}
+		if !agent.OnLoopback(address) && (r.access.Certificate == nil || r.access.Password == "" && r.access.ClientCA == nil) {
+			r.log.Warn("listener without TLS and client credentials: it serves nothing private", "address", address)
+		}
+		urls = append(urls, url)
+	}
+	return urls, nil
+}
+
+// announce writes the address file: whole, or not at all.
+func (r *agentRun) announce(url string) error {
+	file := r.text("address-file")
+	if file == "" {
+		return nil
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(r.Dir, file)
+	}
+	tmp := file + ".tmp"
+	if err := os.WriteFile(tmp, []byte(url+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, file)
+}
+
+// reload reads the policy again. A bad one changes nothing.
+func (r *agentRun) reload(ctx context.Context, a *agent.Agent) {
+	next := *r
+	fresh := *r.setup
+	fresh.findings, next.setup = nil, &fresh
+	err := next.read(ctx)
+	if err == nil {
+		err = a.Reload(next.config)
+	}
+	if err != nil {
+		r.log.Error("the policy was not reloaded; the old one stays in force", "err", err)
+		return
+	}
+	r.log.Info("policy reloaded", "environment", next.config.Settings.Environment)
+	if strings.Join(next.config.Agent.Listen, " ") != strings.Join(r.config.Agent.Listen, " ") || next.config.Agent.StoreDir != r.config.Agent.StoreDir ||
+		next.config.Agent.StoreSize != r.config.Agent.StoreSize || next.config.Agent.Cert != r.config.Agent.Cert {
+		r.log.Warn("listeners, certificates and the store change with a restart only")
+	}
+	*r = next
+}
+
+// A logWriter writes lines that no runner takes for commands.
+type logWriter struct{ w io.Writer }
+
+func (l logWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(l.w, render.LogLine(strings.TrimRight(string(p), "\n"))+"\n"); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

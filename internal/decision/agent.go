@@ -1,0 +1,59 @@
+package decision
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// AgentPatterns returns the patterns of modules whose names an agent may send
+// to proxies marked private alone: the policy's and those that were set before.
+func AgentPatterns(s *policy.Settings, was Inherited) string {
+	return patterns(was.GOPRIVATE, was.GONOPROXY, was.GONOSUMDB, strings.Join(s.Private, ","))
+}
+
+// ThroughAgent returns the settings for a build whose one module proxy is the
+// agent at url. The agent routes by module, so nothing goes around it but what
+// it answers with "not found", in routed mode with "direct" in the chain. A
+// checksum database that the agent answers for, one of databases, is named
+// without a URL, which would go around it, too.
+func ThroughAgent(s *policy.Settings, databases []string, was Inherited, url string) []report.Setting {
+	chain := url
+	why := "the agent fails over, verifies and caches"
+	if s.Mode == policy.Routed && len(s.Chain) > 0 && s.Chain[len(s.Chain)-1].Name == "direct" {
+		chain += ",direct"
+		why += "; what no proxy has is fetched directly"
+	}
+	list := []report.Setting{
+		{Name: "GOPROXY", Value: chain, Why: why},
+		{Name: "GONOPROXY", Value: "none", Why: "the agent routes private modules"},
+	}
+	if p := AgentPatterns(s, was); p != "" {
+		list = append(list, report.Setting{Name: "GONOSUMDB", Value: p, Why: "private modules are in no public checksum database"})
+	}
+	list = append(list, agentSumDB(s, databases, was))
+	if s.Mode == policy.Enforced {
+		list = append(list, report.Setting{Name: "GOVCS", Value: "*:off", Why: "enforced mode: no version control"})
+	}
+	return list
+}
+
+func agentSumDB(s *policy.Settings, databases []string, was Inherited) report.Setting {
+	if s.SumDB == policy.SumDBOff {
+		return gosumdb("off", "the policy says sumdb: off")
+	}
+	spec, err := goenv.ParseSumDB(cmp.Or(was.GOSUMDB, databases[0]))
+	if err != nil || spec.Off {
+		return gosumdb(was.GOSUMDB, "as it was set before")
+	}
+	for _, text := range databases {
+		if own, err := goenv.ParseSumDB(text); err == nil && own.Key == spec.Key {
+			own.URL = ""
+			return gosumdb(own.String(), "the agent answers for it")
+		}
+	}
+	return gosumdb(spec.String(), "as it was set before; the agent does not answer for it")
+}
