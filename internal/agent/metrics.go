@@ -98,6 +98,7 @@ func (a *Agent) writeMetrics(w io.Writer) {
 		{"fetches_shared_total", "counter", "Requests that joined a fetch on its way.", float64(pl.Shared)},
 		{"hedges_total", "counter", "Second attempts because the first was late.", float64(pl.Hedges)},
 		{"retries_total", "counter", "Rounds after all proxies had failed.", float64(pl.Retries)},
+		{"resumed_total", "counter", "Transfers that were cut and continued.", float64(pl.Resumed)},
 		{"fetches_in_flight", "gauge", "Fetches on their way.", float64(pl.InFlight)},
 	} {
 		x.family(m.name, m.kind, m.help)

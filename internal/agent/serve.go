@@ -133,6 +133,7 @@ func (v *visit) module(f modproxy.File, key string) error {
 			}
 			return m, err
 		},
+		Vouched: func(ctx context.Context) bool { return f.Kind == modproxy.Zip && judge.Vouches(ctx, f) },
 	})
 	if err != nil {
 		if changes(f) && !errors.Is(err, fs.ErrNotExist) && v.r.Context().Err() == nil && v.stale(f, key) {

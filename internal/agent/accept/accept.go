@@ -171,6 +171,18 @@ func (v *Vouchers) Again(ctx context.Context, f modproxy.File, m store.Meta) (st
 	return m, err
 }
 
+// Vouches reports whether somebody vouches for a file that is still to come.
+func (v *Vouchers) Vouches(ctx context.Context, f modproxy.File) bool {
+	if v.HasSum(f) {
+		return true
+	}
+	if v.Sums == nil {
+		return false
+	}
+	_, _, _, err := v.Sums(ctx, module.Version{Path: f.Path, Version: f.Version})
+	return err == nil
+}
+
 // HasSum reports whether the run's go.sum has the hash of a file.
 func (v *Vouchers) HasSum(f modproxy.File) bool { return v.goSum(f) != "" }
 

@@ -44,6 +44,10 @@ type Request struct {
 	// wrong with the bytes, never what is wrong with the network. It may be
 	// called for several bodies at once.
 	Accept func(ctx context.Context, b Body) (store.Meta, error)
+	// Vouched reports whether Accept will compare the file with a hash that
+	// somebody vouches for: then the parts of a transfer that was cut may be of
+	// different proxies. Nil is no.
+	Vouched func(ctx context.Context) bool
 }
 
 // A Served file was accepted just now. The caller closes File.
@@ -109,6 +113,7 @@ type Stats struct {
 	Shared   int64 // requests that joined one
 	Hedges   int64
 	Retries  int64
+	Resumed  int64 // transfers that were cut and continued
 	InFlight int
 }
 

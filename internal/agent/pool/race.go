@@ -3,17 +3,11 @@ package pool
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
-	"github.com/org/goproxy-setup/internal/agent/store"
 	"github.com/org/goproxy-setup/internal/agent/upstream"
-	"github.com/org/goproxy-setup/internal/checksum"
 	"github.com/org/goproxy-setup/internal/decision"
-	"github.com/org/goproxy-setup/internal/modproxy"
 )
 
 // When another proxy is asked although one has not failed yet. A proxy that
@@ -36,30 +30,6 @@ const (
 
 var errLost = errors.New("another proxy was faster")
 
-// An attempt is one request to one proxy.
-type attempt struct {
-	target  int
-	hedge   bool
-	cancel  context.CancelCauseFunc
-	started time.Time
-	heard   atomic.Int64 // when the last byte came, in nanoseconds since started; 0 is never
-	whole   atomic.Bool  // all bytes are here and being judged
-
-	// Set when it ends.
-	spool   *store.Spool // if it served the file
-	meta    store.Meta
-	outcome Outcome
-	local   error
-}
-
-// idle returns since when nothing came.
-func (a *attempt) idle() time.Duration {
-	if a.whole.Load() {
-		return 0
-	}
-	return time.Since(a.started) - time.Duration(a.heard.Load())
-}
-
 // A race is the work of one flight: attempts one after the other, or beside.
 type race struct {
 	p       *Pool
@@ -75,6 +45,7 @@ type race struct {
 	outcomes []Outcome // by target; the last one of each
 	round    int
 	settleBy time.Time // zero, or when the answer is "not found"
+	begun    *part     // of a transfer that was cut; nil if there is none
 }
 
 // race asks the targets until one serves the file. outcomes are those of the
@@ -105,11 +76,16 @@ func (rc *race) callOff() {
 	for range rc.running {
 		a := <-rc.ended
 		rc.outcomes[a.target] = a.outcome
+		rc.keep(a)
 		if a.spool != nil { // as good, and too late
 			a.spool.Discard()
 		}
 	}
 	rc.running = nil
+	if rc.begun != nil {
+		rc.begun.spool.Discard()
+		rc.begun = nil
+	}
 }
 
 func (rc *race) run() (*attempt, error) {
@@ -124,6 +100,7 @@ func (rc *race) run() (*attempt, error) {
 			timer.Stop()
 			rc.remove(a)
 			rc.outcomes[a.target] = a.outcome
+			rc.keep(a)
 			switch {
 			case a.local != nil:
 				return nil, &Error{Verdict: Unavailable, Outcomes: rc.outcomes, Local: a.local}
@@ -347,104 +324,4 @@ func (p *Pool) count(f func(*Stats)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f(&p.stats)
-}
-
-// ask starts an attempt.
-func (rc *race) ask(i int, hedge bool) {
-	ctx, cancel := context.WithCancelCause(rc.ctx)
-	a := &attempt{target: i, hedge: hedge, cancel: cancel, started: time.Now()}
-	rc.asked[i] = true
-	rc.running = append(rc.running, a)
-	force := rc.forced
-	go func() {
-		defer cancel(nil)
-		a.outcome = rc.outcomes[i]
-		a.outcome.Class, a.outcome.Detail = "", ""
-		rc.attempt(ctx, a, force)
-		a.outcome.Took = time.Since(a.started)
-		rc.ended <- a
-	}()
-}
-
-// attempt asks one proxy and judges what it sends.
-func (rc *race) attempt(ctx context.Context, a *attempt, force bool) {
-	t := rc.r.Targets[a.target]
-	spool, err := rc.p.store.Spool()
-	if err != nil {
-		a.local = err
-		return
-	}
-	defer func() {
-		if a.spool == nil {
-			spool.Discard()
-		}
-	}()
-	answer, done, failure := t.Get(ctx, t.Path, force)
-	if failure != nil {
-		a.fail(failure)
-		return
-	}
-	failure = rc.receive(ctx, a, answer, spool)
-	answer.Body.Close()
-	if a.local != nil {
-		done(&upstream.Failure{Class: decision.Cancelled})
-		return
-	}
-	done(failure)
-	if failure != nil {
-		a.fail(failure)
-		return
-	}
-	a.spool = spool
-}
-
-// receive spools the body and judges it.
-func (rc *race) receive(ctx context.Context, a *attempt, answer *upstream.Answer, spool *store.Spool) *upstream.Failure {
-	t := rc.r.Targets[a.target]
-	tooLarge := &upstream.Failure{Upstream: t.Name, Class: decision.WrongContent, Detail: fmt.Sprintf("more than %d bytes", rc.r.Limit)}
-	if answer.Size > rc.r.Limit {
-		return tooLarge
-	}
-	n, err := io.Copy(&listener{spool, a}, io.LimitReader(answer.Body, rc.r.Limit+1))
-	if err != nil {
-		if f, ok := upstream.IsFailure(err); ok {
-			return f
-		}
-		a.local = err
-		return nil
-	}
-	if n > rc.r.Limit {
-		return tooLarge
-	}
-	a.whole.Store(true)
-	meta, err := rc.r.Accept(ctx, Body{spool, n, answer.Framed, spool.Path()})
-	switch {
-	case err == nil:
-		a.meta = meta
-		a.meta.Source = t.Name
-		return nil
-	case ctx.Err() != nil:
-		return &upstream.Failure{Upstream: t.Name, Class: decision.Cancelled, Detail: "given up"}
-	}
-	_, a.outcome.Mismatch = errors.AsType[*checksum.MismatchError](err)
-	reason := modproxy.Line(err.Error())
-	rc.p.store.Quarantine(rc.r.Key, t.Name, reason)
-	rc.p.log.Warn("wrong bytes refused", "file", rc.r.Key, "proxy", t.Name, "cause", reason)
-	return &upstream.Failure{Upstream: t.Name, Class: decision.WrongContent, Detail: reason}
-}
-
-func (a *attempt) fail(f *upstream.Failure) {
-	o := &a.outcome
-	o.Class, o.Status, o.Detail, o.Next, o.RetryAfter = f.Class, f.Status, f.Detail, f.Next, f.RetryAfter
-}
-
-// A listener spools what comes, and notes that it came.
-type listener struct {
-	*store.Spool
-	a *attempt
-}
-
-func (l *listener) Write(p []byte) (int, error) {
-	l.a.heard.Store(max(1, int64(time.Since(l.a.started))))
-	return l.Spool.Write(p)
 }

@@ -1,0 +1,317 @@
+package pool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/agent/upstream"
+	"github.com/org/goproxy-setup/internal/checksum"
+)
+
+// An origin serves one file, and cuts transfers.
+type origin struct {
+	mu       sync.Mutex
+	data     []byte
+	etag     string
+	ranges   bool
+	cuts     []int // bytes after which the first transfers end
+	requests int
+	sent     int64
+}
+
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	o.requests++
+	cut := -1
+	if len(o.cuts) > 0 {
+		cut, o.cuts = o.cuts[0], o.cuts[1:]
+	}
+	o.mu.Unlock()
+	if !o.ranges {
+		r.Header.Del("Range")
+	}
+	if o.etag != "" {
+		w.Header().Set("ETag", o.etag)
+	}
+	c := &cutter{w, o, cut}
+	http.ServeContent(c, r, "", time.Time{}, bytes.NewReader(o.data))
+	if cut >= 0 {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// A cutter lets no more than left bytes through; negative is all.
+type cutter struct {
+	http.ResponseWriter
+	o    *origin
+	left int
+}
+
+var errCut = errors.New("cut")
+
+func (c *cutter) Write(p []byte) (int, error) {
+	if c.left >= 0 && len(p) > c.left {
+		n, _ := c.ResponseWriter.Write(p[:c.left])
+		c.left = 0
+		c.count(n)
+		return n, errCut
+	}
+	n, err := c.ResponseWriter.Write(p)
+	if c.left >= 0 {
+		c.left -= n
+	}
+	c.count(n)
+	return n, err
+}
+
+func (o *origin) total() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sent
+}
+
+func (c *cutter) count(n int) {
+	c.o.mu.Lock()
+	defer c.o.mu.Unlock()
+	c.o.sent += int64(n)
+}
+
+// open returns a pool over a new store.
+func open(t *testing.T, o store.Options) (*Pool, *store.Store) {
+	t.Helper()
+	s, err := store.Open(t.TempDir(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(s, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	t.Cleanup(func() {
+		p.Wait()
+		if n := s.Stats().SpoolBytes; n != 0 {
+			t.Errorf("%d bytes are left in the spool", n)
+		}
+		s.Close()
+	})
+	return p, s
+}
+
+// targets serves handlers and returns them as a route.
+func targets(t *testing.T, handlers ...http.Handler) (list []Target) {
+	t.Helper()
+	for i, h := range handlers {
+		srv := httptest.NewServer(h)
+		t.Cleanup(srv.Close)
+		u, err := url.Parse(srv.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		up := upstream.New(upstream.Config{Name: fmt.Sprint("p", i), URL: u, Limits: upstream.Limits{FirstByte: time.Second}})
+		t.Cleanup(up.Close)
+		list = append(list, Target{Upstream: up, Path: "file"})
+	}
+	return list
+}
+
+// equal accepts data alone.
+func equal(data []byte) func(context.Context, Body) (store.Meta, error) {
+	return func(_ context.Context, b Body) (store.Meta, error) {
+		got := make([]byte, b.Size)
+		if _, err := b.ReadAt(got, 0); err != nil && err != io.EOF {
+			return store.Meta{}, err
+		}
+		if !bytes.Equal(got, data) {
+			return store.Meta{}, &checksum.MismatchError{File: "file", Got: "h1:other", Want: "h1:data", By: "test"}
+		}
+		return store.Meta{}, nil
+	}
+}
+
+func noise(seed uint64, n int) []byte {
+	rnd := rand.New(rand.NewPCG(seed, seed))
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(rnd.Uint32())
+	}
+	return data
+}
+
+func yes(context.Context) bool { return true }
+
+// A transfer that is cut goes on where it was, on another proxy, and little is
+// sent twice.
+func TestResumes(t *testing.T) {
+	data := noise(1, 8<<20)
+	a := &origin{data: data, ranges: true, cuts: []int{6 << 20, 0, 0, 0}}
+	b := &origin{data: data, ranges: true}
+	p, _ := open(t, store.Options{})
+	s, err := p.Fetch(t.Context(), Request{Key: "file", Targets: targets(t, a, b), Limit: 100 << 20, Accept: equal(data), Vouched: yes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.File.Close()
+	if sent := a.total() + b.total(); float64(sent) > 1.05*float64(len(data)) {
+		t.Errorf("%d bytes were sent for a file of %d", sent, len(data))
+	}
+	if s.Source != "p1" || p.Stats().Resumed != 1 {
+		t.Errorf("served by %s, %+v", s.Source, p.Stats())
+	}
+}
+
+// Whatever is cut, whoever knows ranges, whoever has other bytes: the client
+// gets the right file, or an error.
+func TestSplicesAreNeverWrong(t *testing.T) {
+	var served atomic.Int32
+	const campaigns = 60
+	t.Run("campaigns", func(t *testing.T) {
+		for n := range uint64(campaigns) {
+			t.Run(fmt.Sprint(n), func(t *testing.T) {
+				t.Parallel()
+				if splice(t, n) {
+					served.Add(1)
+				}
+			})
+		}
+	})
+	t.Logf("%d of %d requests were served", served.Load(), campaigns)
+	if served.Load() < campaigns/2 {
+		t.Error("too few")
+	}
+}
+
+// splice fetches a file from random origins, and reports whether it was served.
+func splice(t *testing.T, seed uint64) bool {
+	rnd := rand.New(rand.NewPCG(7, seed))
+	size := 300_000 + rnd.IntN(1_000_000)
+	data := noise(seed, size)
+	var handlers []http.Handler
+	var desc []string
+	for range 1 + rnd.IntN(3) {
+		o := &origin{data: data, ranges: rnd.IntN(3) > 0}
+		if rnd.IntN(3) == 0 { // the same length, other bytes somewhere
+			o.data = bytes.Clone(data)
+			o.data[rnd.IntN(size)] ^= 1
+		}
+		if rnd.IntN(4) == 0 {
+			o.data = noise(seed+1000, size+rnd.IntN(3)-1)
+		}
+		if rnd.IntN(2) == 0 {
+			o.etag = fmt.Sprintf(`"%x"`, rnd.Uint32())
+		}
+		for range rnd.IntN(3) {
+			o.cuts = append(o.cuts, rnd.IntN(size))
+		}
+		desc = append(desc, fmt.Sprintf("{good %v ranges %v etag %s cuts %v}", bytes.Equal(o.data, data), o.ranges, o.etag, o.cuts))
+		handlers = append(handlers, o)
+	}
+	vouched := yes
+	if rnd.IntN(2) == 0 {
+		vouched = nil
+	}
+	p, _ := open(t, store.Options{})
+	s, err := p.Fetch(t.Context(), Request{Key: "file", Targets: targets(t, handlers...), Limit: 10 << 20, Accept: equal(data), Vouched: vouched})
+	if err != nil {
+		return false
+	}
+	defer s.File.Close()
+	got, err := io.ReadAll(s.File)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("wrong bytes, %v; %s", err, strings.Join(desc, " "))
+	}
+	return true
+}
+
+// Wrong bytes of all are no splice's fault for ever: it ends, and says so.
+func TestWrongBytesEnd(t *testing.T) {
+	data := noise(1, 1<<20)
+	other := &origin{data: noise(2, 1<<20), ranges: true, cuts: []int{600_000}}
+	p, s := open(t, store.Options{})
+	_, err := p.Fetch(t.Context(), Request{Key: "file", Targets: targets(t, other, other), Limit: 10 << 20, Accept: equal(data), Vouched: yes})
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Verdict != Tampered && e.Verdict != Failed || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if s.Stats().Quarantined == 0 {
+		t.Error("nothing in the quarantine")
+	}
+}
+
+// A file that does not fit is the agent's own trouble, and no proxy's.
+func TestNoRoom(t *testing.T) {
+	data := noise(1, 1<<20)
+	o := &origin{data: data}
+	p, s := open(t, store.Options{MaxBytes: 100_000})
+	_, err := p.Fetch(t.Context(), Request{Key: "file", Targets: targets(t, o), Limit: 10 << 20, Accept: equal(data)})
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	if n := s.Stats().SpoolBytes; n != 0 {
+		t.Errorf("%d bytes left", n)
+	}
+}
+
+// The last client to leave ends the fetch; the next one begins anew.
+func TestEveryoneLeaves(t *testing.T) {
+	block := make(chan struct{})
+	defer close(block)
+	began := make(chan struct{}, 10)
+	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		began <- struct{}{}
+		select {
+		case <-r.Context().Done():
+		case <-block:
+		}
+	})
+	p, _ := open(t, store.Options{})
+	r := Request{Key: "file", Targets: targets(t, silent), Limit: 1 << 20, Accept: equal(nil)}
+	ctx, leave := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if _, err := p.Fetch(ctx, r); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	<-began
+	leave()
+	wg.Wait()
+	p.Wait()
+	if n := p.Stats().InFlight; n != 0 {
+		t.Errorf("%d fetches are still on their way", n)
+	}
+}
+
+// Extra requests stay within the budget, however bad things are.
+func TestBudget(t *testing.T) {
+	var mu sync.Mutex
+	requests := 0
+	down := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		requests++
+		mu.Unlock()
+		http.Error(w, "down", http.StatusBadRequest) // no failure that may pass, and none that opens a breaker at once
+	})
+	p, _ := open(t, store.Options{})
+	list := targets(t, down)
+	const clients = 100
+	for i := range clients {
+		p.Fetch(t.Context(), Request{Key: fmt.Sprint(i), Targets: list, Limit: 1 << 20, Accept: equal(nil)})
+	}
+	if extra := p.Stats().Hedges + p.Stats().Retries; extra > extraBurst+clients/20 || requests > clients+extraBurst+clients/20 {
+		t.Errorf("%d requests for %d clients, %d of them extra", requests, clients, extra)
+	}
+}
