@@ -96,10 +96,11 @@ func (e *Error) RetryAfter() (d time.Duration) {
 
 // A Pool is safe for concurrent use.
 type Pool struct {
-	store     *store.Store
-	log       *slog.Logger
-	budget    budget
-	standings standings
+	store      *store.Store
+	log        *slog.Logger
+	firstPause time.Duration // tests make it shorter
+	budget     budget
+	standings  standings
 
 	mu      sync.Mutex // guards the fields below
 	flights map[string]*flight
@@ -122,7 +123,7 @@ func New(s *store.Store, log *slog.Logger) *Pool {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{store: s, log: log, budget: budget{extra: extraBurst}, flights: map[string]*flight{}}
+	return &Pool{store: s, log: log, firstPause: firstPause, budget: budget{extra: extraBurst}, flights: map[string]*flight{}}
 }
 
 // Stats returns what was done so far.

@@ -99,6 +99,7 @@ func open(t *testing.T, o store.Options) (*Pool, *store.Store) {
 		t.Fatal(err)
 	}
 	p := New(s, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	p.firstPause = time.Millisecond
 	t.Cleanup(func() {
 		p.Wait()
 		if n := s.Stats().SpoolBytes; n != 0 {

@@ -211,7 +211,7 @@ func (rc *race) again() bool {
 			continue
 		}
 		targets = append(targets, i)
-		pause = min(pause, max(o.RetryAfter, firstPause<<(2*rc.round)))
+		pause = min(pause, max(o.RetryAfter, rc.p.firstPause<<(2*rc.round)))
 	}
 	if len(targets) == 0 || rc.round+1 >= maxRounds || time.Since(rc.started) > lastRound || !rc.p.budget.spend() {
 		return false
