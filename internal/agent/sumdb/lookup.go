@@ -19,6 +19,7 @@ type record struct {
 	text       []byte // its go.sum lines, as they are in the tree
 	message    []byte // how an answer begins that has them: number, lines, blank line
 	zip, gomod string // h1 hashes
+	unkept     error  // why the head whose tree has the record is not pinned, if it is not
 }
 
 // parseRecord parses the answer to a lookup of m. It is what it seems to be if
@@ -44,7 +45,7 @@ func (d *Database) parseRecord(data []byte, m module.Version) (*record, *head, e
 		return nil, nil, err
 	}
 	text = message[len(message)-1-len(text) : len(message)-1] // and let go of data
-	return &record{sums.ID, text, message, sums.Zip, sums.GoMod}, h, nil
+	return &record{id: sums.ID, text: text, message: message, zip: sums.Zip, gomod: sums.GoMod}, h, nil
 }
 
 // lookup returns the record of m, proven.
@@ -135,7 +136,7 @@ func (d *Database) adopt(ctx context.Context, m module.Version, path string, dat
 		return nil, mergeErr // only the new head knows the record, and nobody could tell about that head
 	}
 	if !shown {
-		tree = h.tree // agrees with the pinned one, and is enough to vouch
+		tree, r.unkept = h.tree, mergeErr // agrees with the pinned one: that is enough to vouch
 	}
 	err = d.prove(ctx, tree, r)
 	if err != nil && !isNotKept(err) {

@@ -69,7 +69,7 @@ func (d *Database) serveLookup(ctx context.Context, path string) ([]byte, error)
 	}
 	h := d.head.Load()
 	if r.id >= h.tree.N {
-		return nil, &notKeptError{errors.New("the head of the tree that has the record is not on the disk")}
+		return nil, r.unkept
 	}
 	return slices.Concat(r.message, h.note), nil
 }
