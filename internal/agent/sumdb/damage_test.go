@@ -125,7 +125,7 @@ func (d *dying) Remove(name string) error {
 
 func openDying(t testing.TB, dir string, left int, r *routes) *Database {
 	t.Helper()
-	d, err := open(&disk{root: &dying{openDir(t, dir), left}}, testKeys().verifier, r.fetch, testLog(t))
+	d, err := open(&disk{root: &dying{openDir(t, dir), left}}, verifierKey, r.fetch, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ type Class string
 const (
 	NotAPath Class = "not a path" // no database has such a file: 404
 	Absent   Class = "absent"     // every route says that the database does not have it: 404
-	Outage   Class = "outage"     // no route gave an answer that is true, or the disk failed
+	Outage   Class = "outage"     // no route gave an answer that is true, the disk failed, or the caller left
 	Security Class = "security"   // the database contradicts itself; Err is a [*Fork]
 )
 
@@ -29,7 +29,7 @@ func (e *Error) Error() string {
 	if e.Class == Security {
 		return e.Err.Error() // names the database, and is about all of it
 	}
-	return fmt.Sprintf("checksum database %s: %q: %v", e.Database, e.Path, e.Err)
+	return fmt.Sprintf("checksum database %s: %.200q: %v", e.Database, e.Path, e.Err)
 }
 
 // Is matches [fs.ErrNotExist] with Absent alone.

@@ -8,13 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	xsumdb "golang.org/x/mod/sumdb"
 	"golang.org/x/mod/sumdb/note"
 )
 
 // signed signs text by the tests' key.
 func signed(t testing.TB, text string) []byte {
 	t.Helper()
-	signer, err := note.NewSigner(testKeys().signer)
+	signer, err := note.NewSigner(signerKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func TestFork(t *testing.T) {
 		proof        bool
 	}{
 		{"longer", 300, 700, true},
-		{"much longer", 300, 66000, true},
+		{"much longer", 300, big, true},
 		{"shorter", 700, 300, true},
 		{"of the same length", 300, 300, false},
 		{"from the start", 1, 2, true},
@@ -153,4 +154,37 @@ func TestLiesAreNoFork(t *testing.T) {
 	wantError(t, err, Outage)
 	r.set(o.get)
 	wantSums(t, d, o, mod(600))
+}
+
+// The evidence is what the go command itself would print.
+func TestEvidence(t *testing.T) {
+	o, other := newOrigin("", 300), newOrigin("other", 700)
+	r := via(o.get)
+	d := newDatabase(t, "", r)
+	wantSums(t, d, o, mod(0))
+	r.set(other.get)
+	_, _, err := d.Sums(t.Context(), mod(699))
+	got := wantError(t, err, Security).Err.(*Fork).Evidence
+
+	c := &forkedClient{client: newClient(t, nil), old: o, new: other}
+	c.latest = o.head(t)
+	if _, err := xsumdb.NewClient(c).Lookup(mod(699).Path, mod(699).Version); err == nil || strings.TrimSpace(got) != strings.TrimSpace(c.said) {
+		t.Errorf("evidence\n%s\nwant\n%s\n%v", got, c.said, err)
+	}
+}
+
+// A forkedClient asks the database itself and notes what it finds.
+type forkedClient struct {
+	*client
+	old, new *origin
+	said     string
+}
+
+func (c *forkedClient) SecurityError(msg string) { c.said = msg }
+
+func (c *forkedClient) ReadRemote(path string) ([]byte, error) {
+	if path == "/tile/8/1/000.p/1" || path == "/tile/8/0/001.p/44" { // the edge of the old tree
+		return c.old.get(c.t.Context(), path[1:])
+	}
+	return c.new.get(c.t.Context(), path[1:])
 }

@@ -34,6 +34,9 @@ const maxTree = 1 << 59
 // database: whoever passed it on may have added others, and clients would carry
 // them on.
 func (d *Database) parseHead(signed []byte) (*head, error) {
+	if len(signed) > MaxAnswer {
+		return nil, fmt.Errorf("head of the tree: more than %d bytes", MaxAnswer)
+	}
 	n, err := note.Open(signed, d.verifiers)
 	if err != nil {
 		return nil, fmt.Errorf("head of the tree: %w; it begins %q", err, modproxy.Excerpt(signed))

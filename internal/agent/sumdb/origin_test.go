@@ -2,7 +2,6 @@ package sumdb
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -20,20 +19,17 @@ import (
 
 	"golang.org/x/mod/module"
 	xsumdb "golang.org/x/mod/sumdb"
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
 const testName = "sumdb.example.com"
 
-// testKeys sign and verify for the databases of these tests.
-var testKeys = sync.OnceValue(func() (keys struct{ signer, verifier string }) {
-	var err error
-	if keys.signer, keys.verifier, err = note.GenerateKey(rand.Reader, testName); err != nil {
-		panic(err)
-	}
-	return keys
-})
+// The keys of these tests' databases; always the same, as a fuzzer's processes
+// share their seeds.
+const (
+	signerKey   = "PRIVATE+KEY+" + testName + "+a95baff6+ARmQbJCs5RvK+JTC49XMK1iagScMSzUJ6mjM6Re2p04Z"
+	verifierKey = testName + "+a95baff6+AROKVSF1Tve//Y7Uctkr2sGPt7ZeXZXwTrbIsnJE2TvP"
+)
 
 // An origin is a checksum database in memory that grows when it is asked.
 // Origins with other salts know other hashes and are signed by the same key.
@@ -43,9 +39,26 @@ type origin struct {
 	handler http.Handler
 }
 
+// big is a tree with tiles on three levels.
+const big = 65536 + 256*3 + 7
+
+var bigOrigins = map[string]func() *origin{
+	"":      sync.OnceValue(func() *origin { return makeOrigin("").grow(big) }),
+	"other": sync.OnceValue(func() *origin { return makeOrigin("other").grow(big) }),
+}
+
+// newOrigin returns an origin of so many records. One that is big is shared,
+// and must not grow.
 func newOrigin(salt string, records int) *origin {
+	if records == big {
+		return bigOrigins[salt]()
+	}
+	return makeOrigin(salt).grow(records)
+}
+
+func makeOrigin(salt string) *origin {
 	o := &origin{salt: salt}
-	o.TestServer = xsumdb.NewTestServer(testKeys().signer, func(path, version string) ([]byte, error) {
+	o.TestServer = xsumdb.NewTestServer(signerKey, func(path, version string) ([]byte, error) {
 		if strings.Contains(path, "/absent") {
 			return nil, fs.ErrNotExist
 		}
@@ -53,7 +66,6 @@ func newOrigin(salt string, records int) *origin {
 			o.hash(path+version), o.hash(path+version+"/go.mod")), nil
 	})
 	o.handler = xsumdb.NewServer(o.TestServer)
-	o.grow(records)
 	return o
 }
 
@@ -70,12 +82,13 @@ func mod(n int) module.Version {
 func lookupPath(m module.Version) string { return "lookup/" + m.Path + "@" + m.Version }
 
 // grow makes the origin one of at least so many records.
-func (o *origin) grow(records int) {
+func (o *origin) grow(records int) *origin {
 	for n := range records {
 		if _, err := o.Lookup(context.Background(), mod(n)); err != nil {
 			panic(err)
 		}
 	}
+	return o
 }
 
 func (o *origin) head(t testing.TB) []byte {
@@ -164,7 +177,7 @@ func (r *routes) fetch(ctx context.Context, path string, accept func([]byte) err
 // newDatabase opens a database in dir; "" is in memory alone.
 func newDatabase(t testing.TB, dir string, r *routes) *Database {
 	t.Helper()
-	d, err := Open(openDir(t, dir), testKeys().verifier, r.fetch, testLog(t))
+	d, err := Open(openDir(t, dir), verifierKey, r.fetch, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +231,7 @@ func (c *client) ReadRemote(path string) ([]byte, error) {
 
 func (c *client) ReadConfig(file string) ([]byte, error) {
 	if file == "key" {
-		return []byte(testKeys().verifier), nil
+		return []byte(verifierKey), nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -79,7 +79,7 @@ func TestNotPaths(t *testing.T) {
 // What is fetched once is not fetched again: a client costs nothing that a
 // client before has paid.
 func TestServeAsksOnce(t *testing.T) {
-	o := newOrigin("", 66000)
+	o := newOrigin("", big)
 	r := via(o.get)
 	d := newDatabase(t, "", r)
 	newClient(t, d).verify(o, mod(1))
@@ -123,7 +123,7 @@ func TestGoSeesAFork(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "example.com/m1@v1.0.0", "rsc.io/quote@v1.5.2")
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GOENV=off", "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw",
-		"GOPATH=" + t.TempDir(), "GOPROXY=" + srv.URL, "GOSUMDB=" + testKeys().verifier}
+		"GOPATH=" + t.TempDir(), "GOPROXY=" + srv.URL, "GOSUMDB=" + verifierKey}
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "SECURITY ERROR: checksum database "+testName+" has signed two histories") ||
 		!strings.Contains(string(out), "remove that file when you know") {

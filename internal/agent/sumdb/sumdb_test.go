@@ -21,7 +21,7 @@ import (
 // go command's own client verifies it from the answers here, also when there is
 // nothing left but these.
 func TestEveryTree(t *testing.T) {
-	for _, size := range []int{1, 2, 3, 255, 256, 257, 511, 512, 1000, 65536 + 257} {
+	for _, size := range []int{1, 2, 3, 255, 256, 257, 511, 512, 1000, big} {
 		t.Run(fmt.Sprintf("records=%d", size), func(t *testing.T) {
 			t.Parallel()
 			o := newOrigin("", size)
@@ -234,7 +234,7 @@ func TestErrors(t *testing.T) {
 
 // A route that lies costs time, and nothing else.
 func TestLyingRoutes(t *testing.T) {
-	const size = 65536 + 256*3 + 7
+	const size = big
 	o, other := newOrigin("", size), newOrigin("other", size)
 	lies := map[string]func(path string, data []byte) []byte{
 		"other records": func(path string, data []byte) []byte {
@@ -414,7 +414,7 @@ func TestReadOnly(t *testing.T) {
 	before := fmt.Sprint(files(t, dir))
 
 	r := via(down)
-	d, err := OpenReadOnly(openDir(t, dir), testKeys().verifier, r.fetch, nil)
+	d, err := OpenReadOnly(openDir(t, dir), verifierKey, r.fetch, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -438,7 +438,7 @@ func TestOpen(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "head"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(openDir(t, dir), testKeys().verifier, via().fetch, nil); err == nil || !strings.Contains(err.Error(), testName) {
+	if _, err := Open(openDir(t, dir), verifierKey, via().fetch, nil); err == nil || !strings.Contains(err.Error(), testName) {
 		t.Errorf("a head that is no file: %v", err)
 	}
 }
