@@ -80,7 +80,9 @@ func (d *Database) stored(ctx context.Context, m module.Version, path string) (*
 		err = d.prove(ctx, pinned.tree, r)
 	}
 	if err != nil && !isNotKept(err) {
-		d.log.Warn("checksum database: a stored record does not prove and is fetched anew", "name", d.name, "module", m.Path, "version", m.Version, "err", err)
+		if ctx.Err() == nil {
+			d.log.Warn("checksum database: a stored record does not prove and is fetched anew", "name", d.name, "module", m.Path, "version", m.Version, "err", err)
+		}
 		return nil, false
 	}
 	d.keep(m, path, r, false) // it is there

@@ -146,16 +146,10 @@ func (p *proof) read(list []tlog.Tile) ([][]byte, error) {
 // proveFull returns the tile whose hash is want.
 func (p *proof) proveFull(t tlog.Tile, data []byte, want tlog.Hash) ([]byte, error) {
 	check := func(data []byte) error {
-		half := tlog.StoredHashIndex(t.L*tileHeight+tileHeight-1, 2*t.N)
-		left, err := tlog.HashFromTile(t, data, half)
-		if err != nil {
-			return err
-		}
-		right, err := tlog.HashFromTile(t, data, tlog.StoredHashIndex(t.L*tileHeight+tileHeight-1, 2*t.N+1))
-		if err != nil {
-			return err
-		}
-		if tlog.NodeHash(left, right) != want {
+		const top = tileHeight - 1 // the uppermost level that a tile gives: two hashes
+		left, lerr := tlog.HashFromTile(t, data, tlog.StoredHashIndex(t.L*tileHeight+top, 2*t.N))
+		right, rerr := tlog.HashFromTile(t, data, tlog.StoredHashIndex(t.L*tileHeight+top, 2*t.N+1))
+		if lerr != nil || rerr != nil || tlog.NodeHash(left, right) != want {
 			return errWrongTile
 		}
 		return nil
@@ -205,10 +199,11 @@ func (p *proof) proveEdge(list []tlog.Tile, data [][]byte, edge []int) error {
 	if choose(0) {
 		return nil
 	}
-	return fmt.Errorf("no route has tiles of the signed tree of %d records: %w", p.tree.N, errors.Join(append(errs, errWrongTile)...))
+	return fmt.Errorf("no route has the tiles at the edge of the signed tree of %d records, such as %w", p.tree.N, errs[0])
 }
 
-// gather returns the different versions of a tile that there are.
+// gather returns the different versions of a tile that there are, and an error
+// that says what the routes did.
 func (p *proof) gather(t tlog.Tile, first []byte) ([][]byte, error) {
 	var mu sync.Mutex
 	found := [][]byte{first}
@@ -226,7 +221,7 @@ func (p *proof) gather(t tlog.Tile, first []byte) ([][]byte, error) {
 	return slices.Clone(found), err
 }
 
-var errNextPlease = errors.New("looking for the tile that fits the signed tree")
+var errNextPlease = errors.New("not all tiles at the edge fit the signed tree")
 
 // fits reports whether the tiles at the edge give the hash of the tree.
 func (p *proof) fits(list []tlog.Tile, data [][]byte, edge []int) bool {

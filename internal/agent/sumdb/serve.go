@@ -143,7 +143,7 @@ func (d *Database) serveTile(ctx context.Context, path string) ([]byte, error) {
 	}
 	var data []byte
 	if width(h.tree.N, t.L, t.N) < t.W {
-		data, err = d.foreignTile(ctx, t, path)
+		data, err = d.foreignTile(ctx, h, t, path)
 	} else {
 		data, err = d.provenTile(ctx, h, t)
 	}
@@ -176,12 +176,11 @@ func (d *Database) provenTile(ctx context.Context, h *head, t tlog.Tile) ([]byte
 
 // foreignTile passes on what the routes have for a tile that no head known here
 // has signed. It must begin as the part of it that is proven.
-func (d *Database) foreignTile(ctx context.Context, t tlog.Tile, path string) ([]byte, error) {
-	known := t
-	known.W = min(t.W-1, width(d.head.Load().tree.N, t.L, t.N))
+func (d *Database) foreignTile(ctx context.Context, h *head, t tlog.Tile, path string) ([]byte, error) {
 	var begin []byte
-	if known.W > 0 {
-		begin = d.tiles.proven(known)
+	known := t
+	if known.W = width(h.tree.N, t.L, t.N); known.W > 0 {
+		begin, _ = d.provenTile(ctx, h, known) // nothing, if nobody can prove it now
 	}
 	data, err := d.passed.do(ctx, path, func(ctx context.Context) ([]byte, error) {
 		return d.fetch(ctx, path, func(data []byte) error {

@@ -21,6 +21,9 @@ import (
 func TestServe(t *testing.T) {
 	o := newOrigin("", 700)
 	d := newDatabase(t, "", via(o.get))
+	if d.Name() != testName {
+		t.Errorf("Name = %q", d.Name())
+	}
 	tile := func(path string) string {
 		data, err := o.get(t.Context(), path)
 		if err != nil {

@@ -114,9 +114,8 @@ func TestClientWithANewerHead(t *testing.T) {
 		t.Errorf("the pinned head is of %d records; want 900", n)
 	}
 	// But not if they contradict what is known.
-	if _, _, err := d.Serve(t.Context(), "tile/8/0/003.p/132"); err != nil { // 900 = 3·256 + 132
-		t.Fatal(err)
-	}
+	d.Close()
+	d = newDatabase(t, dir, r) // from the disk
 	other := newOrigin("other", 1300)
 	r.set(func(ctx context.Context, path string) ([]byte, error) {
 		if path == "latest" {
@@ -465,6 +464,39 @@ func TestHeadsThatAreNone(t *testing.T) {
 			t.Errorf("%s: accepted %+v", name, h)
 		}
 	}
+}
+
+// A head of the largest tree there may be is no more than one that does not
+// prove: no arithmetic breaks.
+func TestHugeTree(t *testing.T) {
+	o := newOrigin("", 300)
+	r := via(o.get)
+	d := newDatabase(t, "", r)
+	wantSums(t, d, o, mod(1))
+	huge := signed(t, string(tlog.FormatTree(tlog.Tree{N: maxTree, Hash: tlog.Hash{1}})))
+	for _, id := range []int64{7, 299, 300, maxTree - 1} {
+		r.set(func(ctx context.Context, path string) ([]byte, error) {
+			tile, err := tlog.ParseTilePath(path)
+			switch {
+			case path == "latest":
+				return huge, nil
+			case err == nil:
+				return make([]byte, tile.W*tlog.HashSize), nil
+			}
+			return fmt.Appendf(nil, "%d\nexample.com/m7 v1.0.0 h1:x\nexample.com/m7 v1.0.0/go.mod h1:y\n\n%s", id, huge), nil
+		})
+		_, _, err := d.Sums(t.Context(), mod(7))
+		wantError(t, err, Outage)
+	}
+	for _, path := range []string{"tile/8/0/x002/x251/x799/x813/x685/247", "tile/8/7/007", "tile/8/7/000.p/8", "tile/8/6/000.p/255"} {
+		if _, _, err := d.Serve(t.Context(), path); err != nil {
+			if e := wantError(t, err, NotAPath); e.Path != path {
+				t.Error(e)
+			}
+		}
+	}
+	r.set(o.get)
+	wantSums(t, d, o, mod(7))
 }
 
 func TestLRU(t *testing.T) {
