@@ -1,6 +1,7 @@
 package sumdb
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Whatever becomes of a file: with routes it heals, and without them nothing
@@ -249,4 +251,56 @@ func TestLostHead(t *testing.T) {
 	}
 	_, _, err := d.Serve(t.Context(), lookupPath(mod(1)))
 	wantError(t, err, Outage)
+	for name := range files(t, dir) {
+		if strings.HasPrefix(name, "lookup/") {
+			t.Errorf("%s is still there", name)
+		}
+	}
+}
+
+// A record whose tiles could not be written is answered, and not written
+// either: after a restart it would not prove.
+func TestTilesThatAreNotKept(t *testing.T) {
+	o := newOrigin("", 300)
+	dir := t.TempDir()
+	d := newDatabase(t, dir, via(o.get))
+	if _, _, err := d.Serve(t.Context(), "latest"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "tile", "no folder")
+	newClient(t, d).verify(o, mod(1))
+	for name := range files(t, dir) {
+		if name != "head" && name != "tile" {
+			t.Errorf("%s was written", name)
+		}
+	}
+}
+
+// The disk keeps the widest version of a tile.
+func TestWidestTile(t *testing.T) {
+	files := &disk{root: openDir(t, t.TempDir())}
+	defer files.close()
+	if err := files.start(); err != nil {
+		t.Fatal(err)
+	}
+	o := newOrigin("", 300)
+	whole, err := o.get(t.Context(), "tile/8/0/000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tile := func(w int) hashes { return hashes{tlog.Tile{H: 8, W: w}, whole[:w*tlog.HashSize]} }
+	for _, tt := range []struct{ keep, want int }{{100, 100}, {50, 100}, {101, 101}, {256, 256}, {1, 256}} {
+		for _, s := range []*tiles{newTiles(files), newTiles(files)} { // which know nothing of the disk
+			if err := s.keep([]hashes{tile(tt.keep)}); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.stored(tile(1).Tile); !bytes.Equal(got, tile(tt.want).data) {
+				t.Errorf("after one of width %d: %d bytes; want width %d", tt.keep, len(got), tt.want)
+			}
+		}
+	}
+	other := hashes{tlog.Tile{H: 8, W: 2}, make([]byte, 2*tlog.HashSize)}
+	if err := newTiles(files).keep([]hashes{other}); err != nil || !bytes.Equal(newTiles(files).local(other.Tile), other.data) {
+		t.Errorf("what is proven does not replace what is damaged: %v", err)
+	}
 }
