@@ -99,13 +99,13 @@ func (b *Breaker) Force() Done {
 	return b.begin()
 }
 
-// Trip opens the breaker, on what was learned other than by calls, or keeps it
-// open for another cooldown.
-func (b *Breaker) Trip() (now State, changed bool) {
+// Trip opens the breaker, or keeps it open, for d at least: it was learned,
+// other than by calls, that they would fail.
+func (b *Breaker) Trip(d time.Duration) (now State, changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := b.state
-	if until := time.Now().Add(b.cooldown); until.After(b.until) {
+	if until := time.Now().Add(max(d, b.cooldown)); until.After(b.until) {
 		b.until = until
 	}
 	if was != Open {

@@ -142,15 +142,15 @@ func TestTripAndRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(config)
 		late, _ := b.Allow()
-		if state, changed := b.Trip(); state != Open || !changed {
+		if state, changed := b.Trip(0); state != Open || !changed {
 			t.Fatalf("state %s, changed %v", state, changed)
 		}
 		late(Success)
 		time.Sleep(8 * time.Second)
-		if _, changed := b.Trip(); changed {
+		if _, changed := b.Trip(15 * time.Second); changed {
 			t.Error("an open breaker opened")
 		}
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(15*time.Second - 1)
 		refused(t, b)
 		b.Retry()
 		if b.State() != HalfOpen || !b.Ready() {

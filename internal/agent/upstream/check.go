@@ -46,7 +46,7 @@ func (u *Upstream) Run(ctx context.Context) {
 			continue
 		}
 		if u.pauseLeft() <= 0 {
-			u.check(ctx)
+			u.check(ctx, 2*pause+checkLimit)
 		}
 	}
 }
@@ -60,8 +60,9 @@ func (u *Upstream) standing() (used, ejected bool) {
 	return used, u.isSlow() || u.breaker.State() != breaker.Closed
 }
 
-// check asks for the file of the checks, and draws the conclusions.
-func (u *Upstream) check(ctx context.Context) {
+// check asks for the file of the checks, and draws the conclusions: a failure
+// keeps requests away until the next check.
+func (u *Upstream) check(ctx context.Context, next time.Duration) {
 	f := u.ask(ctx)
 	if f != nil && f.Class == decision.Cancelled {
 		return
@@ -82,7 +83,7 @@ func (u *Upstream) check(ctx context.Context) {
 		// Not closed at once: a proxy may serve this file and no other.
 		u.breaker.Retry()
 	case failures >= failuresToOpen || u.breaker.State() != breaker.Closed:
-		state, _ := u.breaker.Trip()
+		state, _ := u.breaker.Trip(next)
 		u.logBreaker(state, "active check: "+f.Detail)
 	}
 }

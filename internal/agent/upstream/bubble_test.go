@@ -1,0 +1,219 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/decision"
+)
+
+const modPath = "example.com/m/@v/v1.0.0.mod"
+
+// A world is a network without sockets, inside a bubble whose clock needs no
+// time. A test fails if anything of it still runs at its end.
+type world struct {
+	t   *testing.T
+	log bytes.Buffer
+
+	mu     sync.Mutex // guards the fields below
+	addrs  []netip.Addr
+	dnsErr error
+	asked  int // lookups
+	ends   map[string]func(context.Context) (net.Conn, error)
+	dialed []string
+	close  []func()
+}
+
+// inBubble runs a test in a world where proxy.example.com has one address,
+// 192.0.2.1, at which h answers.
+func inBubble(t *testing.T, h http.HandlerFunc, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, ends: map[string]func(context.Context) (net.Conn, error){}}
+		w.resolveTo("192.0.2.1")
+		w.serve("192.0.2.1", h)
+		defer func() {
+			for _, f := range w.close {
+				f()
+			}
+			time.Sleep(time.Minute) // whatever is still there then, is a leak
+		}()
+		test(t, w)
+	})
+}
+
+func (w *world) resolveTo(addrs ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.addrs = nil
+	for _, a := range addrs {
+		w.addrs = append(w.addrs, netip.MustParseAddr(a))
+	}
+}
+
+// serve answers at an address.
+func (w *world) serve(addr string, h http.HandlerFunc) {
+	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	srv := &http.Server{Handler: h}
+	go srv.Serve(l)
+	w.close = append(w.close, func() { srv.Close() })
+	w.end(addr, func(ctx context.Context) (net.Conn, error) {
+		near, far := net.Pipe()
+		select {
+		case l.conns <- far:
+			return near, nil
+		case <-l.done:
+			return nil, syscall.ECONNREFUSED
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	})
+}
+
+// end sets what becomes of connecting to an address.
+func (w *world) end(addr string, dial func(context.Context) (net.Conn, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ends[addr+":80"] = dial
+}
+
+func refuse(context.Context) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+
+func blackHole(ctx context.Context) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// dials returns the addresses that were connected to since the last call.
+func (w *world) dials() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := w.dialed
+	w.dialed = nil
+	return list
+}
+
+// upstream returns an upstream of http://proxy.example.com.
+func (w *world) upstream(c Config) *Upstream {
+	c.Name, c.URL = "proxy", &url.URL{Scheme: "http", Host: "proxy.example.com"}
+	c.Log = slog.New(slog.NewTextHandler(&w.log, nil))
+	c.Resolve = func(context.Context, string) ([]netip.Addr, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.asked++
+		return w.addrs, w.dnsErr
+	}
+	c.dial = func(ctx context.Context, _, address string) (net.Conn, error) {
+		w.mu.Lock()
+		dial := w.ends[address]
+		w.dialed = append(w.dialed, address)
+		w.mu.Unlock()
+		if dial == nil {
+			return nil, errors.New("nobody lives at " + address)
+		}
+		return dial(ctx)
+	}
+	u := New(c)
+	w.close = append(w.close, u.Close)
+	return u
+}
+
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// get asks for a file and reads it. The failure is nil if there was none.
+func get(u *Upstream, force bool) *Failure { return getFrom(context.Background(), u, force) }
+
+func getFrom(ctx context.Context, u *Upstream, force bool) *Failure {
+	a, done, f := u.Get(ctx, modPath, force)
+	if f != nil {
+		return f
+	}
+	_, err := io.Copy(io.Discard, a.Body)
+	a.Body.Close()
+	f, _ = IsFailure(err)
+	done(f)
+	return f
+}
+
+// want checks a result and how long it took, exactly.
+func want(t *testing.T, what string, f *Failure, class decision.Class, start time.Time, took time.Duration) {
+	t.Helper()
+	var got decision.Class
+	if f != nil {
+		got = f.Class
+	}
+	if d := time.Since(start); got != class || d != took {
+		t.Errorf("%s: %q after %v (%v); want %q after %v", what, got, d, f, class, took)
+	}
+}
+
+func fine(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "module example.com/m\n") }
+
+// silent answers nothing until the client leaves.
+func silent(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+// answers is a server whose answer can be changed.
+type answers struct {
+	mu sync.Mutex
+	h  http.HandlerFunc
+	n  int // requests
+}
+
+func (a *answers) set(h http.HandlerFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.h = h
+}
+
+func (a *answers) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := a.n
+	a.n = 0
+	return n
+}
+
+func (a *answers) serve(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	h := a.h
+	a.n++
+	a.mu.Unlock()
+	h(w, r)
+}

@@ -1,0 +1,435 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/decision"
+)
+
+// logged returns the state changes that were logged since the last call.
+func (w *world) logged() (states []string) {
+	for line := range strings.Lines(w.log.String()) {
+		if _, rest, ok := strings.Cut(line, "state="); ok {
+			state, rest, _ := strings.Cut(rest, " ")
+			if !strings.Contains(rest, "cause=") && !strings.Contains(rest, "p99=") {
+				w.t.Errorf("a change without its cause: %s", line)
+			}
+			states = append(states, strings.TrimSpace(state))
+		}
+	}
+	w.log.Reset()
+	return states
+}
+
+func (w *world) wantLogged(states ...string) {
+	w.t.Helper()
+	if got := w.logged(); fmt.Sprint(got) != fmt.Sprint(states) {
+		w.t.Errorf("logged %v; want %v", got, states)
+	}
+}
+
+// wantNotAsked checks that a request is not sent, and says why.
+func wantNotAsked(t *testing.T, u *Upstream, why string) *Failure {
+	t.Helper()
+	if u.Ready() {
+		t.Error("the upstream is ready")
+	}
+	f := get(u, false)
+	if f == nil || f.Class != NotAsked || !strings.Contains(f.Detail, why) {
+		t.Fatalf("got %+v; want not asked, since %s", f, why)
+	}
+	return f
+}
+
+func TestBreaker(t *testing.T) {
+	s := &answers{h: status(502)}
+	inBubble(t, s.serve, func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		for range failuresToOpen {
+			if !u.Ready() {
+				t.Error("not ready")
+			}
+			get(u, false)
+		}
+		wantNotAsked(t, u, "502 Bad Gateway")
+		w.wantLogged("open")
+		if got := s.count(); got != failuresToOpen {
+			t.Errorf("asked %d times", got)
+		}
+
+		if f := get(u, true); f == nil || f.Class != decision.ServerError { // nobody else is left
+			t.Errorf("forced: %v", f)
+		}
+		time.Sleep(shortestCooldown)
+		if got := u.State(); got != HalfOpen {
+			t.Errorf("state %s after the cooldown", got)
+		}
+		get(u, false) // a trial that fails
+		wantNotAsked(t, u, "502")
+		time.Sleep(shortestCooldown)
+		wantNotAsked(t, u, "502") // twice as long now
+		w.wantLogged()            // no news
+
+		s.set(fine)
+		time.Sleep(shortestCooldown)
+		if f := get(u, false); f != nil || u.State() != Healthy {
+			t.Errorf("trial: %v, state %s", f, u.State())
+		}
+		w.wantLogged("healthy")
+	})
+}
+
+// A forced success closes the breaker as well as a trial does.
+func TestForcedSuccess(t *testing.T) {
+	s := &answers{h: status(502)}
+	inBubble(t, s.serve, func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		for range failuresToOpen {
+			get(u, false)
+		}
+		s.set(fine)
+		if f := get(u, true); f != nil || !u.Ready() {
+			t.Errorf("forced: %v, state %s", f, u.State())
+		}
+		w.wantLogged("open", "healthy")
+	})
+}
+
+// What the proxy may say without being broken does not count, and does not end
+// a series of failures in its favour more than a file would.
+func TestHarmless(t *testing.T) {
+	for _, code := range []int{404, 410, 403, 401} {
+		inBubble(t, status(code), func(t *testing.T, w *world) {
+			u := w.upstream(Config{})
+			for range 10 * failuresToOpen {
+				get(u, false)
+			}
+			if !u.Ready() {
+				t.Errorf("%d ejected the proxy: %s", code, u.State())
+			}
+			w.wantLogged()
+		})
+	}
+}
+
+// Wrong bytes, which only the caller sees, count as any failure.
+func TestCallersFailure(t *testing.T) {
+	inBubble(t, fine, func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		for range failuresToOpen {
+			a, done, f := u.Get(t.Context(), modPath, false)
+			if f != nil {
+				t.Fatal(f)
+			}
+			a.Body.Close()
+			bad := &Failure{Upstream: u.Name, Class: decision.WrongContent, Detail: "other bytes"}
+			done(bad)
+			done(bad) // once is enough
+		}
+		wantNotAsked(t, u, "other bytes")
+		if s := u.Status(); s.Classes[decision.WrongContent] != failuresToOpen || s.InFlight != 0 || s.Last != "other bytes" || s.State != Open || s.Ready {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// A request that began before the breaker opened says nothing about now.
+func TestLateResult(t *testing.T) {
+	s := &answers{h: fine}
+	inBubble(t, s.serve, func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		a, done, f := u.Get(t.Context(), modPath, false)
+		if f != nil {
+			t.Fatal(f)
+		}
+		s.set(status(500))
+		for range failuresToOpen {
+			get(u, false)
+		}
+		a.Body.Close()
+		done(nil)
+		wantNotAsked(t, u, "500")
+		w.wantLogged("open")
+	})
+}
+
+func retryAfter(code int, value string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", value)
+		w.WriteHeader(code)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for _, tt := range []struct {
+		code  int
+		value string
+		pause time.Duration
+	}{
+		{429, "30", 30 * time.Second},
+		{503, "30", 30 * time.Second},
+		{429, "86400", longestPause},
+		{429, "Sat, 01 Jan 2000 00:00:20 GMT", 20 * time.Second}, // a bubble begins at midnight
+	} {
+		s := &answers{h: retryAfter(tt.code, tt.value)}
+		inBubble(t, s.serve, func(t *testing.T, w *world) {
+			u := w.upstream(Config{})
+			get(u, false)
+			s.set(fine)
+			s.count()
+			if f := wantNotAsked(t, u, "asked for a pause, of which"); f.RetryAfter != tt.pause || u.State() != Paused {
+				t.Errorf("%s: pause of %v, state %s; want %v", tt.value, f.RetryAfter, u.State(), tt.pause)
+			}
+			if f := get(u, true); f == nil || f.Class != NotAsked { // a pause is respected
+				t.Errorf("forced: %v", f)
+			}
+			time.Sleep(tt.pause - 1)
+			wantNotAsked(t, u, "pause")
+			time.Sleep(1)
+			if n := s.count(); n != 0 {
+				t.Errorf("asked %d times in the pause", n)
+			}
+			if f := get(u, false); f != nil {
+				t.Error(f)
+			}
+			w.wantLogged("paused")
+		})
+	}
+}
+
+// Forced requests wait for a short pause, and do not come back all at once.
+func TestShortPause(t *testing.T) {
+	s := &answers{h: retryAfter(429, "2")}
+	inBubble(t, s.serve, func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		get(u, false)
+		s.set(fine)
+		s.count()
+		start := time.Now()
+		results := make(chan time.Duration)
+		for range 10 {
+			go func() {
+				if f := get(u, true); f != nil {
+					t.Error(f)
+				}
+				results <- time.Since(start)
+			}()
+		}
+		times := map[time.Duration]bool{}
+		for range 10 {
+			d := <-results
+			times[d] = true
+			if d < 2*time.Second || d > 3*time.Second {
+				t.Errorf("asked after %v", d)
+			}
+		}
+		if len(times) < 2 {
+			t.Error("all came back at once")
+		}
+		s.set(retryAfter(429, "4"))
+		get(u, false)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start = time.Now()
+		want(t, "given up", getFrom(ctx, u, true), decision.Cancelled, start, time.Second)
+	})
+}
+
+func TestInFlight(t *testing.T) {
+	inBubble(t, func(rw http.ResponseWriter, r *http.Request) {
+		time.Sleep(4 * time.Second)
+		fine(rw, r)
+	}, func(t *testing.T, w *world) {
+		u := w.upstream(Config{InFlight: 20})
+		for range 18 {
+			go get(u, false)
+		}
+		synctest.Wait()
+		wantNotAsked(t, u, "18 requests are on their way")
+		if s := u.Status(); s.State != Busy || s.InFlight != 18 || s.Limit != 20 {
+			t.Errorf("status %+v", s)
+		}
+		go get(u, true) // what nobody else can answer
+		go get(u, true)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		start := time.Now()
+		want(t, "waits for a slot", get(u, true), "", start, 3*time.Second+4*time.Second)
+		if !u.Ready() {
+			t.Error("not ready")
+		}
+	})
+}
+
+func TestNoSlot(t *testing.T) {
+	inBubble(t, silent, func(t *testing.T, w *world) {
+		u := w.upstream(Config{InFlight: 1, Limits: Limits{FirstByte: 5 * time.Second}})
+		go get(u, false)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		want(t, "given up", getFrom(ctx, u, true), decision.Cancelled, start, time.Second)
+		go get(u, true) // takes the slot when it is free
+		synctest.Wait()
+		start = time.Now()
+		want(t, "full", get(u, true), NotAsked, start, 5*time.Second)
+	})
+}
+
+// ask makes requests for a while, one every pause; it reports whether the
+// upstream was ready all the time.
+func ask(u *Upstream, d, pause time.Duration, path string) (ready bool) {
+	ready = true
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		start := time.Now()
+		ready = ready && u.Ready()
+		if a, done, f := u.Get(context.Background(), path, true); f == nil {
+			a.Body.Close()
+			done(nil)
+		}
+		time.Sleep(pause - time.Since(start))
+	}
+	return ready
+}
+
+// after answers late, by d.
+func after(d time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(d)
+		fine(w, r)
+	}
+}
+
+func TestP99(t *testing.T) {
+	const zip = "example.com/m/@v/v1.0.0.zip"
+	late := after(DefaultSlow + time.Millisecond)
+	t.Run("slow, and recovers", func(t *testing.T) {
+		s := &answers{h: late}
+		inBubble(t, s.serve, func(t *testing.T, w *world) {
+			u := w.upstream(Config{})
+			if !ask(u, 100*time.Second, time.Second, modPath) {
+				t.Error("ejected before a hundred samples")
+			}
+			time.Sleep(500 * time.Millisecond)
+			if !u.Ready() {
+				t.Error("a minute holds no hundred samples")
+			}
+			if !ask(u, 80*time.Second, 900*time.Millisecond, modPath) {
+				t.Error("ejected although a minute holds 66 samples")
+			}
+		})
+	})
+	// Two requests at a time make it 133 samples a minute.
+	twice := func(u *Upstream, d time.Duration, path string) {
+		done := make(chan bool)
+		go func() { ask(u, d, 900*time.Millisecond, path); close(done) }()
+		ask(u, d, 900*time.Millisecond, path)
+		<-done
+	}
+	t.Run("recovers without requests", func(t *testing.T) {
+		s := &answers{h: late}
+		inBubble(t, s.serve, func(t *testing.T, w *world) {
+			u := w.upstream(Config{})
+			twice(u, 100*time.Second, modPath)
+			w.wantLogged()
+			if !u.Ready() {
+				t.Error("ejected before the percentile was over its bound for a minute")
+			}
+			twice(u, 10*time.Second, modPath)
+			wantNotAsked(t, u, "slow")
+			if s := u.Status(); s.State != Slow || s.P99 != DefaultSlow+time.Millisecond {
+				t.Errorf("status %+v", s)
+			}
+			w.wantLogged("slow")
+			time.Sleep(smallWindow)
+			if !u.Ready() {
+				t.Error("not ready although nothing is known")
+			}
+			w.wantLogged("healthy")
+		})
+	})
+	t.Run("recovers by fast answers", func(t *testing.T) {
+		s := &answers{h: late}
+		inBubble(t, s.serve, func(t *testing.T, w *world) {
+			u := w.upstream(Config{})
+			twice(u, 110*time.Second, modPath)
+			wantNotAsked(t, u, "slow")
+			s.set(fine)
+			ask(u, 50*time.Second, 10*time.Millisecond, modPath)
+			if !u.Ready() {
+				t.Errorf("not ready after good answers: %+v", u.Status())
+			}
+			w.wantLogged("slow", "healthy")
+		})
+	})
+	t.Run("zips do not count", func(t *testing.T) {
+		inBubble(t, late, func(t *testing.T, w *world) {
+			u := w.upstream(Config{})
+			twice(u, 3*time.Minute, zip)
+			if !u.Ready() || u.Status().P99 != 0 {
+				t.Errorf("ejected: %+v", u.Status())
+			}
+		})
+	})
+	t.Run("one of a hundred may be late", func(t *testing.T) {
+		n := 0
+		inBubble(t, func(rw http.ResponseWriter, r *http.Request) {
+			if n++; n%100 == 0 {
+				time.Sleep(5 * time.Second)
+			}
+			fine(rw, r)
+		}, func(t *testing.T, w *world) {
+			u := w.upstream(Config{})
+			for range 3000 {
+				get(u, false)
+				time.Sleep(50 * time.Millisecond)
+			}
+			if !u.Ready() {
+				t.Errorf("ejected: %+v", u.Status())
+			}
+		})
+	})
+	t.Run("a bound of its own", func(t *testing.T) {
+		inBubble(t, late, func(t *testing.T, w *world) {
+			u := w.upstream(Config{Slow: time.Second})
+			twice(u, 3*time.Minute, modPath)
+			if !u.Ready() {
+				t.Error("ejected")
+			}
+		})
+	})
+}
+
+func TestP95(t *testing.T) {
+	n := 0
+	inBubble(t, func(w http.ResponseWriter, r *http.Request) {
+		n++
+		time.Sleep(time.Duration(n) * time.Millisecond)
+		fine(w, r)
+	}, func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		for range enoughRecent - 1 {
+			get(u, false)
+		}
+		if _, ok := u.P95(); ok {
+			t.Error("known after too few answers")
+		}
+		get(u, false)
+		if d, ok := u.P95(); !ok || d != 19*time.Millisecond {
+			t.Errorf("P95 of 1 to 20 ms is %v, %v", d, ok)
+		}
+		for range recentSamples {
+			get(u, false)
+		}
+		if d, _ := u.P95(); d != (20+122)*time.Millisecond { // the 122nd of the last 128
+			t.Errorf("P95 of 21 to 148 ms is %v", d)
+		}
+	})
+}
