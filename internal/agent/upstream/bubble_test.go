@@ -25,10 +25,10 @@ const modPath = "example.com/m/@v/v1.0.0.mod"
 // A world is a network without sockets, inside a bubble whose clock needs no
 // time. A test fails if anything of it still runs at its end.
 type world struct {
-	t   *testing.T
-	log bytes.Buffer
+	t *testing.T
 
 	mu     sync.Mutex // guards the fields below
+	log    bytes.Buffer
 	addrs  []netip.Addr
 	dnsErr error
 	asked  int // lookups
@@ -106,10 +106,17 @@ func (w *world) dials() []string {
 	return list
 }
 
+// Write implements [io.Writer] for the log.
+func (w *world) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.Write(p)
+}
+
 // upstream returns an upstream of http://proxy.example.com.
 func (w *world) upstream(c Config) *Upstream {
 	c.Name, c.URL = "proxy", &url.URL{Scheme: "http", Host: "proxy.example.com"}
-	c.Log = slog.New(slog.NewTextHandler(&w.log, nil))
+	c.Log = slog.New(slog.NewTextHandler(w, nil))
 	c.Resolve = func(context.Context, string) ([]netip.Addr, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()

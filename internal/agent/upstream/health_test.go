@@ -14,6 +14,8 @@ import (
 
 // logged returns the state changes that were logged since the last call.
 func (w *world) logged() (states []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for line := range strings.Lines(w.log.String()) {
 		if _, rest, ok := strings.Cut(line, "state="); ok {
 			state, rest, _ := strings.Cut(rest, " ")

@@ -76,7 +76,7 @@ func TestMinimumThroughput(t *testing.T) {
 		took   time.Duration
 	}{
 		{"drops", drip(100, 100*time.Millisecond, 1<<20), decision.Stalled, window},
-		{"just too slow", drip(7_900, 500*time.Millisecond, 1<<20), decision.Stalled, window},
+		{"just too slow", drip(7_900, 501*time.Millisecond, 1<<20), decision.Stalled, window},
 		{"slow and steady", drip(10_000, 500*time.Millisecond, 1_000_000), "", 50 * time.Second},
 		{"in bursts", drip(200_000, 4*time.Second, 1_000_000), "", 20 * time.Second},
 		{"silent at once", func(w http.ResponseWriter, r *http.Request) {

@@ -2,18 +2,30 @@ package upstream_test
 
 import (
 	"crypto/x509"
+	"flag"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 )
+
+var quiet = log.New(io.Discard, "", 0)
+
+// TestMain lets more tests run at once than there are processors: most of them
+// wait for a time-out.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "8")
+	os.Exit(m.Run())
+}
 
 // serveHTTP starts a server and returns its URL.
 func serveHTTP(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.Config.ErrorLog = quiet
 	srv.Start()
 	t.Cleanup(srv.Close)
 	return srv.URL
@@ -23,7 +35,7 @@ func serveHTTP(t testing.TB, h http.HandlerFunc) string {
 func serveTLS(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.Config.ErrorLog = quiet
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
