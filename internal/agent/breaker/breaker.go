@@ -30,6 +30,10 @@ const (
 	Success Result = iota
 	Failure
 	Neutral // says nothing: the caller left, or another attempt was faster
+	// Answered is a call that was refused by somebody who works. It is good enough
+	// for a trial, and does not end a row of failures: whoever answers "not
+	// found" at once may still fail whenever there is something to send.
+	Answered
 )
 
 // A Breaker is safe for concurrent use.
@@ -142,6 +146,8 @@ func (b *Breaker) done(epoch int, r Result) (now State, changed bool) {
 		if b.state != Closed {
 			b.enter(Closed)
 		}
+	case r == Answered && b.state != Closed:
+		b.enter(Closed)
 	case r == Neutral && b.state == HalfOpen:
 		b.until = time.Now() // the next call is the trial
 		b.enter(Open)

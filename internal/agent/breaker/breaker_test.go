@@ -164,3 +164,23 @@ func TestTripAndRetry(t *testing.T) {
 		}
 	})
 }
+
+// An answer that is none closes the breaker, but makes up for no failure.
+func TestAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(config)
+		call(t, b, Failure)
+		call(t, b, Answered)
+		call(t, b, Failure)
+		refused(t, b)
+		time.Sleep(10 * time.Second)
+		call(t, b, Answered)
+		if b.State() != Closed {
+			t.Errorf("state %s after a trial that was answered", b.State())
+		}
+		call(t, b, Failure)
+		call(t, b, Failure)
+		time.Sleep(20*time.Second - 1) // as long as after a trial that failed
+		refused(t, b)
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/decision"
@@ -34,7 +35,10 @@ func (u *Upstream) failure(a *attempt, err error) *Failure {
 	if !ok {
 		e = &modproxy.Error{Err: err}
 	}
-	f.Status, f.Next, f.RetryAfter = e.Status, e.Fix, e.RetryAfter
+	f.Status, f.Next = e.Status, e.Fix
+	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
+		f.RetryAfter = e.RetryAfter
+	}
 	w := a.where()
 	switch cause := context.Cause(a.ctx); {
 	case e.Err == nil: // the status says it, even if its text was late

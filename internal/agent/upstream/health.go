@@ -168,6 +168,7 @@ func (u *Upstream) record(a *attempt, f *Failure, t ticket) {
 	default:
 		u.count(f.Class, f.Detail)
 		u.paused(f.RetryAfter)
+		result = breaker.Answered
 		if !harmless(f.Class) {
 			result = breaker.Failure
 			a.blame(suspect(f.Class))
@@ -178,7 +179,7 @@ func (u *Upstream) record(a *attempt, f *Failure, t ticket) {
 		return
 	}
 	cause := "a request was answered"
-	if result != breaker.Success {
+	if result == breaker.Failure {
 		cause = u.lastFailure()
 	}
 	u.logBreaker(state, cause)

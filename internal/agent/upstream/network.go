@@ -58,7 +58,8 @@ func newTransport() *http.Transport {
 	return &http.Transport{
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // else lengths lie
-		MaxIdleConnsPerHost:    32,   // as many as the go command has requests at once, and hedges
+		MaxIdleConns:           128,
+		MaxIdleConnsPerHost:    32, // as many as the go command has requests at once, and hedges
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		// A connection that dies without a word is noticed by pings alone.
