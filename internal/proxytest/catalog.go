@@ -3,9 +3,11 @@ package proxytest
 import (
 	"embed"
 	"io/fs"
+	"iter"
 	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -27,6 +29,7 @@ var defaultModules []byte
 // without the leading slash.
 type catalog struct {
 	files  map[string][]byte
+	folder *folder         // comes first; nil if there is none
 	public map[string]bool // escaped module paths that were recorded
 	sums   func() *sumdb.Server
 	lines  sync.Map // of go.sum, by path@version: to hash a zip takes its time
@@ -56,15 +59,52 @@ var base = sync.OnceValues(func() (*catalog, error) {
 	return c, c.add(defaultModules)
 })
 
-// with returns c and the modules of the txtar archive; c itself is unchanged.
-func (c *catalog) with(archive string) (*catalog, error) {
-	if archive == "" {
+// with returns c and the modules that o adds; c itself is unchanged.
+func (c *catalog) with(o Options) (*catalog, error) {
+	if o.Modules == "" && o.Dir == "" {
 		return c, nil
 	}
 	d := &catalog{files: make(map[string][]byte, len(c.files)), public: c.public}
 	maps.Copy(d.files, c.files)
 	d.sums = sync.OnceValue(d.checksumDatabase)
-	return d, d.add([]byte(archive))
+	if o.Dir != "" {
+		var err error
+		if d.folder, err = openFolder(o.Dir); err != nil {
+			return nil, err
+		}
+		d.trust(o.GoSum)
+	}
+	return d, d.add([]byte(o.Modules))
+}
+
+// get returns a file that is there under its name, or false.
+func (c *catalog) get(name string) ([]byte, bool) {
+	if c.folder != nil {
+		if read, ok := c.folder.files[name]; ok {
+			data, err := read()
+			return data, err == nil
+		}
+	}
+	data, ok := c.files[name]
+	return data, ok
+}
+
+// names returns the names that get knows, some of them twice.
+func (c *catalog) names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if c.folder != nil {
+			for name := range c.folder.files {
+				if !yield(name) {
+					return
+				}
+			}
+		}
+		for name := range c.files {
+			if !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // caseModule matches module paths that exist on every server, as v1.0.0; see
@@ -77,7 +117,7 @@ var toolchain = regexp.MustCompile(`^golang\.org/toolchain/@v/(v0\.0\.1-go1\.[0-
 
 // file returns the file at the path (as in catalog.files), or false.
 func (c *catalog) file(name string) ([]byte, bool) {
-	if data, ok := c.files[name]; ok {
+	if data, ok := c.get(name); ok {
 		return data, true
 	}
 	if name == strings.Replace(BigModule, "@", "/@v/", 1)+".zip" {
@@ -129,18 +169,23 @@ func (c *catalog) latest(mod string) (info []byte, ok bool) {
 			newest = v
 		}
 	}
-	return c.files[mod+"/@v/"+newest+".info"], true
+	newest, err := module.EscapeVersion(newest)
+	if err != nil {
+		return nil, false
+	}
+	return c.get(mod + "/@v/" + newest + ".info")
 }
 
 // versions returns all versions of a module, by its escaped path, oldest first.
-// None of ours needs escaping.
 func (c *catalog) versions(mod string) (list []string) {
-	for name := range c.files {
+	for name := range c.names() {
 		v, ok := strings.CutPrefix(name, mod+"/@v/")
 		if v, isInfo := strings.CutSuffix(v, ".info"); ok && isInfo {
-			list = append(list, v)
+			if v, err := module.UnescapeVersion(v); err == nil {
+				list = append(list, v)
+			}
 		}
 	}
 	semver.Sort(list)
-	return list
+	return slices.Compact(list)
 }

@@ -12,6 +12,7 @@
 //     go.sum lines from [Server.GoSum];
 //   - the synthetic modules of testdata/modules.txtar and of [Options].Modules;
 //   - every module path below example.com/case/ and *.example.com/case/, as v1.0.0;
+//   - the modules of a download cache on disk, [Options].Dir;
 //   - every toolchain, as 2 MiB of noise;
 //   - a checksum database of all these, [SumDBName], with the key [GOSUMDB];
 //   - of sum.golang.org: /supported and the signed record of rsc.io/quote@v1.5.2.
@@ -21,7 +22,7 @@
 // Faults stand at the front of the URL's path, so a test case is one line and
 // the client is untouched: p.URL+"/502" is a proxy that answers 502 to
 // everything, p.URL+"/zip:403+list:500" one that refuses zips and breaks at
-// lists. The grammar is {"/" [KIND ":"] FAULT ["=" ARG] {"+" …}}; faults apply
+// lists. The grammar is {"/" [KIND ":"] FAULT ["=" ARG] ["@" N] {"+" …}}; faults apply
 // from left to right until one has answered. [Server.SetFault] puts a fault
 // before all others at run time. A fault that does not exist is answered by 500
 // and is an error of [Server.Close], which [New] makes a test failure.
@@ -41,11 +42,14 @@
 //	portal-redirect  302 to the login page of another host
 //	slow=200ms       waits, then goes on to the next fault or the answer
 //	silent           accepts the request and never answers
+//	flaky=30         503 to 30 % of the requests, in every run to the same
 //	stall            header, half of the body, then silence
 //	cut              header with the honest length, half of the body, then the connection closes
 //	cut-silent       half of the body without a length: it looks whole
+//	short            half of the body, with the length of that half
 //	close            the connection closes without an answer
 //	reset            the same, by RST
+//	vanish           every connection breaks off and the server is gone: from then on its port refuses
 //	wrong-bytes      a valid zip with other content; a changed .mod; a lookup with another h1
 //	corrupt-zip      one byte of the zip flipped: intact directory, bad checksum
 //	wrong-info       .info and @latest name another version
@@ -66,6 +70,11 @@
 //	public example                  recorded modules; all others
 //	toolchain                       golang.org/toolchain
 //	first                           the first request for each URL
+//
+// Behind a fault may stand how many of the requests that it is for it lets pass
+// before it begins: "zip:cut@85" breaks off from the 86th zip on.
+//
+// A healthy answer to a Range request is the part of the file.
 //
 // Faults of the connection that a path cannot ask for are addresses:
 // [Server].Refuse, Silent and BlackHole. Faults of certificates are an option, [TLS].

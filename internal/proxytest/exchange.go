@@ -1,10 +1,14 @@
 package proxytest
 
 import (
+	"bytes"
+	"cmp"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +20,9 @@ type exchange struct {
 	s      *Server
 	w      http.ResponseWriter
 	r      *http.Request
+	prefix string // the faults at the front of the URL
 	path   string // below the proxy's URL, without faults
-	first  bool   // the first time that this URL is asked for
+	nth    int    // this URL is asked for the nth time
 	answer *httptest.ResponseRecorder
 }
 
@@ -29,7 +34,7 @@ func (x *exchange) serve(rules []rule) error {
 	for i := 0; i < len(rules); i++ {
 		r := rules[i]
 		switch {
-		case r.kind != "" && !slices.Contains(kinds, r.kind):
+		case r.kind != "" && !slices.Contains(kinds, r.kind), x.spared(r):
 		case r.fault == "as":
 			more, err := caseRules(x.path, r.arg)
 			if err != nil {
@@ -44,6 +49,18 @@ func (x *exchange) serve(rules []rule) error {
 	return nil
 }
 
+// spared reports whether the rule does not yet concern this request.
+func (x *exchange) spared(r rule) bool {
+	if r.after == 0 {
+		return false
+	}
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	key := x.prefix + " " + r.text
+	x.s.spared[key]++
+	return x.s.spared[key] <= r.after
+}
+
 // send sends the answer with an honest length.
 func (x *exchange) send() {
 	x.header()
@@ -51,6 +68,7 @@ func (x *exchange) send() {
 }
 
 func (x *exchange) header() {
+	x.cutRange()
 	maps.Copy(x.w.Header(), x.answer.Header())
 	if code := x.answer.Code; code != http.StatusNoContent && code != http.StatusNotModified {
 		x.w.Header().Set("Content-Length", strconv.Itoa(x.answer.Body.Len()))
@@ -58,9 +76,35 @@ func (x *exchange) header() {
 	x.w.WriteHeader(x.answer.Code)
 }
 
+var openRange = regexp.MustCompile(`^bytes=([0-9]+)-([0-9]*)$`)
+
+// cutRange makes the answer the part of a file that the client asks for.
+func (x *exchange) cutRange() {
+	m := openRange.FindStringSubmatch(x.r.Header.Get("Range"))
+	etag := x.answer.Header().Get("ETag")
+	if m == nil || etag == "" || x.answer.Code != http.StatusOK || x.r.Method != http.MethodGet {
+		return
+	}
+	if want := x.r.Header.Get("If-Range"); want != "" && want != etag {
+		return
+	}
+	size := x.answer.Body.Len()
+	from, err := strconv.Atoi(m[1])
+	to, err2 := strconv.Atoi(cmp.Or(m[2], strconv.Itoa(size-1)))
+	if to = min(to, size-1); err != nil || err2 != nil || from > to {
+		x.replace(http.StatusRequestedRangeNotSatisfiable, "text/plain", "")
+		x.answer.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+		return
+	}
+	x.answer.Code = http.StatusPartialContent
+	x.answer.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, size))
+	x.answer.Body = bytes.NewBuffer(slices.Clip(x.answer.Body.Bytes()[from : to+1]))
+}
+
 // half sends the header and the first half of the body, and sees that they
 // leave. A body too short for that is made longer.
 func (x *exchange) half() {
+	x.cutRange()
 	for x.answer.Body.Len() < 2 {
 		x.answer.Body.WriteString("\n")
 	}

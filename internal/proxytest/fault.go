@@ -6,6 +6,7 @@ import (
 	pathpkg "path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,6 +16,8 @@ type rule struct {
 	kind  string // "" is all
 	fault string // a key of faults
 	arg   string // after "="
+	after int    // requests that it spares before it begins
+	text  string // as it was written
 }
 
 // kinds is every kind there is.
@@ -29,16 +32,24 @@ var (
 	redirectCode = regexp.MustCompile(`^(|30[12378])$`)
 )
 
-// parseFault reads one path segment: [KIND:]FAULT[=ARG], joined by "+".
+// parseFault reads one path segment: [KIND:]FAULT[=ARG][@AFTER], joined by "+".
 func parseFault(segment string) (rules []rule, err error) {
 	for part := range strings.SplitSeq(segment, "+") {
+		text := part
+		var after int
+		if i := strings.LastIndexByte(part, '@'); i >= 0 {
+			if after, err = strconv.Atoi(part[i+1:]); err != nil || after < 0 {
+				return nil, fmt.Errorf("proxytest: %q: no number behind @", segment)
+			}
+			part = part[:i]
+		}
 		kind, fault, ok := strings.Cut(part, ":")
 		if !ok {
 			kind, fault = "", part
 		} else if !slices.Contains(kinds, kind) {
 			return nil, fmt.Errorf("proxytest: %q: unknown kind %q; there are %q", segment, kind, kinds)
 		}
-		r := rule{kind: kind}
+		r := rule{kind: kind, after: after, text: text}
 		r.fault, r.arg, _ = strings.Cut(fault, "=")
 		if statusCode.MatchString(r.fault) {
 			r.fault, r.arg = "status", fault
@@ -59,6 +70,9 @@ func (r rule) validArg() bool {
 	case r.fault == "slow":
 		_, err := time.ParseDuration(r.arg)
 		return err == nil
+	case r.fault == "flaky":
+		percent, err := strconv.Atoi(r.arg)
+		return err == nil && percent >= 0 && percent <= 100
 	case r.fault == "ok":
 		return true
 	case r.fault == "as":
@@ -126,7 +140,7 @@ func (x *exchange) kinds() []string {
 	add("upper", strings.Contains(p, "!"))
 	add("absent", x.answer.Code == 404)
 	add("big-zip", slices.Contains(k, "zip") && x.answer.Body.Len() > 1<<20)
-	add("first", x.first)
+	add("first", x.nth == 1)
 	return k
 }
 

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -45,6 +47,7 @@ var faults = map[string]func(x *exchange, arg string) (answered bool){
 	"empty":   func(x *exchange, _ string) bool { return x.replace(200, "text/plain", "") },
 	"hostile": func(x *exchange, _ string) bool { return x.replace(502, "text/plain", hostileText) },
 	"endless": (*exchange).endless,
+	"flaky":   (*exchange).flaky,
 
 	// Redirects.
 	"redirect":        func(x *exchange, code string) bool { return x.redirect(code, "") },
@@ -64,8 +67,10 @@ var faults = map[string]func(x *exchange, arg string) (answered bool){
 	// Connections.
 	"cut":        func(x *exchange, _ string) bool { x.half(); return x.abort(0) },
 	"cut-silent": (*exchange).cutSilent,
+	"short":      (*exchange).short,
 	"close":      func(x *exchange, _ string) bool { x.hijack().Close(); return true },
 	"reset":      (*exchange).reset,
+	"vanish":     func(x *exchange, _ string) bool { x.s.http[0].Close(); return x.abort(0) },
 
 	// Content.
 	"wrong-bytes": (*exchange).wrongBytes,
@@ -99,6 +104,14 @@ func (x *exchange) auth(string) bool {
 		return false
 	}
 	return x.status("401")
+}
+
+// flaky answers 503 to that percentage of requests. Which ones is decided by
+// their path and by how often it was asked for: in every run the same.
+func (x *exchange) flaky(percent string) bool {
+	limit, _ := strconv.Atoi(percent) // checked by parseFault
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", x.path, x.nth))
+	return int(binary.BigEndian.Uint32(sum[:]))%100 < limit && x.status("503")
 }
 
 // endless sends version lines until the client or the server leaves.
@@ -145,13 +158,20 @@ func (x *exchange) cutSilent(string) bool {
 	return true
 }
 
+// short makes the body half as long, and says so: no sign tells that the other
+// half is missing.
+func (x *exchange) short(string) bool {
+	half := x.answer.Body.Bytes()[:x.answer.Body.Len()/2]
+	return x.replace(x.answer.Code, x.answer.Header().Get("Content-Type"), string(half))
+}
+
 // reset closes the connection by RST.
 func (x *exchange) reset(string) bool {
 	conn := x.hijack()
 	if c, ok := conn.(interface{ NetConn() net.Conn }); ok { // below TLS
 		conn = c.NetConn()
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
 		tcp.SetLinger(0)
 	}
 	conn.Close()

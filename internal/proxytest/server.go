@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log"
 	"net"
@@ -21,6 +22,9 @@ type Options struct {
 	Addr    string // host:port to listen on; "" is 127.0.0.1:0
 	TLS     TLS    // how to speak TLS; "" is plain http
 	Modules string // txtar archive of more modules: files named PATH@VERSION/FILE
+	Dir     string // folder of more modules: that of a GOMODCACHE's cache/download
+	GoSum   string // go.sum lines of Dir's modules that the checksum database repeats; others are made
+	Link    *Link  // a simulated network before the server; nil is loopback as it is
 }
 
 // A Server is a module proxy and checksum database. Its methods are safe for
@@ -45,8 +49,9 @@ type Server struct {
 
 	mu       sync.Mutex // guards the fields below
 	requests []Request
-	seen     map[string]bool // prefix and path of earlier requests
-	fault    []rule          // set at run time
+	asked    map[string]int // how often, by prefix and path
+	spared   map[string]int // requests that a fault with "@" has let pass, by prefix and fault
+	fault    []rule         // set at run time
 	misuse   []error
 }
 
@@ -56,9 +61,9 @@ func Start(o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{done: make(chan struct{}), seen: map[string]bool{}}
+	s := &Server{done: make(chan struct{}), asked: map[string]int{}, spared: map[string]int{}}
 	s.close = sync.OnceFunc(s.shutdown)
-	if s.catalog, err = shared.with(o.Modules); err != nil {
+	if s.catalog, err = shared.with(o); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -141,6 +146,9 @@ func (s *Server) listen(o Options, addr string) (string, error) {
 		}
 		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
 	}
+	if o.Link != nil {
+		l = o.Link.listener(l, &s.wg)
+	}
 	s.wg.Go(func() { serve(l) })
 	host := l.Addr().(*net.TCPAddr)
 	if host.IP.IsUnspecified() {
@@ -190,8 +198,8 @@ func (s *Server) holdPorts(host string) error {
 }
 
 // SetFault makes every answer of the server, whatever its URL, suffer the fault
-// ("403", "zip:html+list:500" …) from now on; "" heals it. It panics if there is
-// no such fault.
+// ("403", "zip:html+list:500" …) from now on; "" heals it, except of "vanish".
+// It panics if there is no such fault.
 func (s *Server) SetFault(fault string) {
 	var rules []rule
 	if fault != "" {
@@ -203,6 +211,7 @@ func (s *Server) SetFault(fault string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = rules
+	clear(s.spared)
 }
 
 // A Request is one request as it arrived.
@@ -228,12 +237,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.wg.Add(1)
 	defer s.wg.Done()
 	prefix, path, rules, err := splitFaults(r.URL.Path)
-	x := &exchange{s: s, w: w, r: r, path: databasePath(r.Host, path)}
+	x := &exchange{s: s, w: w, r: r, prefix: prefix, path: databasePath(r.Host, path)}
 
 	s.mu.Lock()
 	s.requests = append(s.requests, Request{r.Method, r.Host, prefix, path, r.RequestURI, r.Header.Clone()})
-	x.first = !s.seen[prefix+" "+path]
-	s.seen[prefix+" "+path] = true
+	s.asked[prefix+" "+path]++
+	x.nth = s.asked[prefix+" "+path]
 	rules = slices.Concat(s.fault, rules)
 	s.mu.Unlock()
 
@@ -268,7 +277,8 @@ func (s *Server) healthy(r *http.Request, path string) *httptest.ResponseRecorde
 			break
 		}
 		rec.Header().Set("Content-Type", contentType(path))
-		rec.Body = bytes.NewBuffer(slices.Clip(data)) // not copied: a zip of 5 MB is asked for often
+		rec.Header().Set("ETag", fmt.Sprintf(`"%x-%d"`, crc32.ChecksumIEEE([]byte(path)), len(data))) // files never change
+		rec.Body = bytes.NewBuffer(slices.Clip(data))                                                 // not copied: a zip of 5 MB is asked for often
 	}
 	return rec
 }

@@ -76,6 +76,11 @@ func TestFaults(t *testing.T) {
 		{"/silent", quoteZip, 0, "", timeout},
 		{"/cut", quoteZip, 200, "PK", io.ErrUnexpectedEOF},
 		{"/cut-silent", quoteZip, 200, "PK", nil},
+		{"/short", quoteZip, 200, "PK", nil},
+		{"/flaky=0", quoteZip, 200, "PK", nil},
+		{"/flaky=100", quoteZip, 503, "", nil},
+		{"/zip:403@1", quoteZip, 200, "PK", nil},
+		{"/zip:404@0", quoteZip, 404, "", nil},
 		{"/close", quoteZip, 0, "", io.EOF},
 		{"/reset", quoteZip, 0, "", syscall.ECONNRESET},
 		{"/wrong-info", "/rsc.io/quote/@v/v1.5.2.info", 200, `{"Version":"v9.9.9"`, nil},
@@ -159,6 +164,9 @@ func TestContentFaults(t *testing.T) {
 	}
 	if got := body(p.URL + "/cut-silent" + quoteZip); len(got) != len(healthy)/2 {
 		t.Errorf("cut-silent: %d bytes; want half of %d", len(got), len(healthy))
+	}
+	if got := body(p.URL + "/short" + quoteZip); len(got) != len(healthy)/2 {
+		t.Errorf("short: %d bytes; want half of %d", len(got), len(healthy))
 	}
 	if got := string(body(p.URL + "/forged" + lookup)); strings.Count(got, "\n— sum.golang.org ") != 1 || got == string(body(p.URL+lookup)) {
 		t.Errorf("forged: %s", got)

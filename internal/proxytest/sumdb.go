@@ -76,7 +76,7 @@ func (c *catalog) checksumDatabase() *sumdb.Server {
 // modules lists the catalogue's modules that have a .zip, as path@version.
 func (c *catalog) modules() []string {
 	mods := []string{BigModule}
-	for name := range maps.Keys(c.files) {
+	for name := range c.names() {
 		if name, ok := strings.CutSuffix(name, ".zip"); ok {
 			p, v, _ := strings.Cut(name, "/@v/")
 			p, perr := module.UnescapePath(p)
@@ -87,7 +87,24 @@ func (c *catalog) modules() []string {
 		}
 	}
 	slices.Sort(mods)
-	return mods
+	return slices.Compact(mods)
+}
+
+// trust takes over the lines of a go.sum for modules that have both of theirs,
+// so that nobody has to hash their zips.
+func (c *catalog) trust(gosum string) {
+	zips := map[string]string{} // line by path@version
+	for line := range strings.Lines(gosum) {
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			continue
+		}
+		if vers, ok := strings.CutSuffix(f[1], "/go.mod"); !ok {
+			zips[f[0]+"@"+f[1]] = line
+		} else if zip, ok := zips[f[0]+"@"+vers]; ok { // its line stands before
+			c.lines.Store(f[0]+"@"+vers, []byte(zip+line))
+		}
+	}
 }
 
 // goSum returns the two go.sum lines of a module; its error is
