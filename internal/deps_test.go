@@ -20,7 +20,7 @@ const module = "github.com/org/goproxy-setup/internal/"
 var layers = [][]string{
 	{"goenv", "report", "netrc", "agent/breaker", "agent/hedge"}, {"policy", "checksum"}, {"decision"}, // pure
 	{"render", "modproxy", "github", "agent/store"}, {"probe", "ci", "agent/upstream", "agent/sumdb"},
-	{"agent/pool", "agent/accept"}, {"agent", "diagnose", "bench"}, {"cli"},
+	{"agent/pool", "agent/accept", "preflight"}, {"agent", "diagnose", "bench"}, {"cli"},
 }
 
 // pure is how many of the layers hold rules and no input or output.
