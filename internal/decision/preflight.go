@@ -41,6 +41,33 @@ func shortfall(p *report.Preflight) string {
 	return fmt.Sprintf("%d of %s of %s cannot be had through the chain", p.Failed, count(p.Modules, "module"), p.File)
 }
 
+// PreflightSummary says in one sentence what a preflight came to.
+func PreflightSummary(p *report.Preflight) string {
+	text := fmt.Sprintf("%d of %s of %s are served by the chain's proxies", p.Served, count(p.Modules, "module"), p.File)
+	if p.Served == p.Modules {
+		text = fmt.Sprintf("All modules of %s are served by the chain's proxies (%d)", p.File, p.Modules)
+	}
+	for _, part := range []struct {
+		n    int
+		text string
+	}{
+		{p.Failed, "%d cannot be had"}, {p.Unasked, "%d were not asked for in time"}, {p.Direct, "%d are left to version control"},
+		{p.Private, "%d are private and come from version control"}, {p.Withheld, "%d were withheld"},
+	} {
+		if part.n > 0 {
+			text += ", " + fmt.Sprintf(part.text, part.n)
+		}
+	}
+	return text + "."
+}
+
+// PreflightHolds reports whether everything that was asked for is served, or
+// rightly left to version control, and every proxy that was needed is usable.
+func PreflightHolds(p *report.Preflight) bool {
+	return p.Failed+p.Unasked+p.Forced == 0 &&
+		!slices.ContainsFunc(p.Proxies, func(x report.PreflightProxy) bool { return !x.Usable() })
+}
+
 func count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -63,10 +90,20 @@ func PreflightFindings(p *report.Preflight) []report.Finding {
 		add("preflight-unasked", report.Warning, "Preflight not finished",
 			fmt.Sprintf("there was no time to ask for %d of %s of %s", p.Unasked, count(p.Modules, "module"), p.File), "allow it more time (--timeout)", report.Place{})
 	}
+	for _, x := range p.Proxies {
+		if !x.Usable() {
+			add("preflight-proxy", report.Warning, "Module proxy not usable: "+x.Name,
+				fmt.Sprintf("%s served %d of the %s it was asked for: %s", x.Name, x.Served, count(x.Asked, "file"), x.Cause), x.Next, report.Place{})
+		}
+	}
 	if p.Direct > 0 {
+		severity, why := report.Notice, "no proxy of the chain has"
+		if p.Forced > 0 {
+			severity, why = report.Warning, "the proxies of the chain fail or refuse to serve"
+		}
 		direct := notable(p, func(f report.Fate) bool { return f == report.FateDirect })
-		add("preflight-direct", report.Notice, "Modules of go.sum come from version control",
-			fmt.Sprintf("no proxy of the chain serves %s, so go asks version control, which was not checked: %s", count(p.Direct, "module"), names(direct, p.Direct)),
+		add("preflight-direct", severity, "Modules of go.sum come from version control",
+			fmt.Sprintf("%s %s, so go asks version control, which was not checked: %s", why, count(p.Direct, "module"), names(direct, p.Direct)),
 			"", direct[0].Place)
 	}
 	if p.Withheld > 0 {
@@ -99,16 +136,16 @@ func notable(p *report.Preflight, is func(report.Fate) bool) []report.PreflightM
 	return list
 }
 
-// names lists the first modules with what happened.
+// names lists the first modules, and what happened to the very first.
 func names(list []report.PreflightModule, n int) string {
 	const most = 5
 	var parts []string
-	for _, m := range list[:min(len(list), most)] {
+	for i, m := range list[:min(len(list), most)] {
 		text := strings.TrimSuffix(m.Path+"@"+m.Version, "@")
 		if m.File != "" {
 			text += "." + m.File
 		}
-		if m.Cause != "" {
+		if m.Cause != "" && i == 0 {
 			text += " (" + m.Cause + ")"
 		}
 		parts = append(parts, text)

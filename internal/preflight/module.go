@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/report"
@@ -31,6 +32,7 @@ type way struct {
 	said     []string // by each proxy that did not serve it
 	withheld []string // proxies that were not told the name
 	unasked  bool     // no time was left
+	absent   bool     // one of them said 404 or 410
 	m        report.PreflightModule
 }
 
@@ -68,6 +70,7 @@ func (w *way) visit(ctx context.Context, p *Plan, s *source, l *line, f goenv.Fi
 		w.unasked = true
 		return goenv.Hang // ends the way
 	}
+	w.absent = w.absent || a.Class == decision.Missing
 	if a.Class != "" {
 		host := ""
 		if a.Host != "" {
@@ -85,8 +88,9 @@ func (w *way) end(r goenv.Route) {
 	case goenv.Served:
 		w.m.Fate = report.FateServed
 	case goenv.WentDirect:
-		w.m.Fate = report.FateDirect
+		w.m.Fate, w.m.Forced = report.FateDirect, !w.absent
 		if r.Entry < 0 {
+			w.m.Forced = false
 			w.m.Fate = report.FatePrivate
 		}
 	case goenv.NotFound, goenv.TurnedOff:
@@ -99,6 +103,7 @@ func (w *way) end(r goenv.Route) {
 		w.m.Fate = report.FateStopped
 	}
 	if len(w.withheld) > 0 && (w.m.Fate == report.FateMissing || w.m.Fate == report.FateDirect) {
+		w.m.Forced = false
 		w.m.Fate = report.FateWithheld // who was not asked may have it
 	}
 }

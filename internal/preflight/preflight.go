@@ -49,8 +49,6 @@ type Config struct {
 
 	Probe  probe.Config  // how to ask
 	Budget time.Duration // for all; required
-	// Progress is told of every module that is done, from Run's own goroutine.
-	Progress func(Progress)
 }
 
 // Progress is how far a preflight is.
@@ -141,7 +139,8 @@ type asker interface {
 }
 
 // Run asks. It returns when every module is done or the budget is spent.
-func (p *Plan) Run(ctx context.Context) *report.Preflight {
+// progress, if not nil, is told of every module that is done, one at a time.
+func (p *Plan) Run(ctx context.Context, progress func(Progress)) *report.Preflight {
 	askers := probe.NewAskers(p.cfg.Probe)
 	defer askers.Close()
 	list := make([]asker, len(p.entries))
@@ -152,13 +151,13 @@ func (p *Plan) Run(ctx context.Context) *report.Preflight {
 			n++
 		}
 	}
-	return p.run(ctx, list)
+	return p.run(ctx, list, progress)
 }
 
 // errSpent is the cause of a context whose time for the preflight is over.
 var errSpent = errors.New("the time for the preflight is over")
 
-func (p *Plan) run(ctx context.Context, askers []asker) *report.Preflight {
+func (p *Plan) run(ctx context.Context, askers []asker, progress func(Progress)) *report.Preflight {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.Budget, errSpent)
 	defer cancel()
 	sources := make([]*source, len(askers))
@@ -183,21 +182,21 @@ func (p *Plan) run(ctx context.Context, askers []asker) *report.Preflight {
 			}
 		})
 	}
-	p.watch(done)
+	watch(done, len(p.lines), progress)
 	wg.Wait()
 	return p.report(results, sources)
 }
 
-// watch tells of the progress until every module is done.
-func (p *Plan) watch(done <-chan report.Fate) {
-	at := Progress{Total: len(p.lines)}
+// watch tells of the progress until all modules are done.
+func watch(done <-chan report.Fate, total int, progress func(Progress)) {
+	at := Progress{Total: total}
 	for at.Done < at.Total {
 		if fate := <-done; fate.Failed() {
 			at.Failed++
 		}
 		at.Done++
-		if p.cfg.Progress != nil {
-			p.cfg.Progress(at)
+		if progress != nil {
+			progress(at)
 		}
 	}
 }
@@ -221,11 +220,14 @@ func (p *Plan) report(results []report.PreflightModule, sources []*source) *repo
 		} else {
 			*counts[m.Fate]++
 		}
+		if m.Forced {
+			r.Forced++
+		}
 		if m.Fate != report.FateServed && m.Fate != report.FatePrivate && m.Fate != report.FateUnasked {
 			r.Notable = append(r.Notable, m)
 		}
 	}
-	slices.SortStableFunc(r.Notable, func(a, b report.PreflightModule) int { return cmp.Compare(rank(a.Fate), rank(b.Fate)) })
+	slices.SortStableFunc(r.Notable, func(a, b report.PreflightModule) int { return cmp.Compare(rank(a), rank(b)) })
 	if more := len(r.Notable) - maxNotable; more > 0 {
 		r.Notable, r.Omitted = r.Notable[:maxNotable], more
 	}
@@ -237,14 +239,16 @@ func (p *Plan) report(results []report.PreflightModule, sources []*source) *repo
 	return r
 }
 
-func rank(f report.Fate) int {
+func rank(m report.PreflightModule) int {
 	switch {
-	case f.Failed():
+	case m.Fate.Failed():
 		return 0
-	case f == report.FateDirect:
+	case m.Forced:
 		return 1
+	case m.Fate == report.FateDirect:
+		return 2
 	}
-	return 2
+	return 3
 }
 
 // answerOf tells a probe's answer apart as far as the go command does.

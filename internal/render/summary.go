@@ -31,6 +31,7 @@ func summary(r *report.Report, _ Options) ([]byte, error) {
 	p.facts(r)
 	p.proxies(r)
 	p.findings(r)
+	p.preflight(r)
 	p.settings(r)
 	p.reasons(r)
 	p.checks(r)

@@ -20,7 +20,11 @@ const (
 func table(r *report.Report, opt Options) ([]byte, error) {
 	w := &screen{width: max(cmp.Or(opt.Width, defaultWidth), leastWidth), opt: opt}
 	findings := untold(r)
+	if r.Command == "probe" {
+		w.phases(r)
+	}
 	w.proxies(r, findings)
+	w.preflight(r.Preflight)
 	for _, f := range findings {
 		w.finding(f)
 	}

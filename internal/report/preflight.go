@@ -7,9 +7,10 @@ type Preflight struct {
 	Modules int    `json:"modules"` // versions that it has lines for
 	Zips    int    `json:"zips"`    // of them, those with a line for the zip
 
-	// Counts of modules by what became of them; their sum is Modules.
+	// Counts of modules by what became of them; their sum, without Forced, is Modules.
 	Served   int `json:"served"`
 	Direct   int `json:"direct"`   // of no proxy: the go command goes on to version control
+	Forced   int `json:"forced"`   // of Direct, those that no proxy says it has not got: they failed or refused
 	Private  int `json:"private"`  // covered by a pattern: fetched from version control, nobody was asked
 	Withheld int `json:"withheld"` // not known to be public, so not all proxies were asked
 	Failed   int `json:"failed"`   // the go command fails
@@ -37,16 +38,22 @@ type PreflightProxy struct {
 	Hosts   []string `json:"hosts,omitempty"`     // where zips came from, if not from the proxy itself
 }
 
+// Usable reports whether the proxy served anything, and did not fall silent.
+func (p *PreflightProxy) Usable() bool {
+	return !p.GaveUp && (p.Served > 0 || p.Refused+p.Failed == 0)
+}
+
 // A PreflightModule is a module that is not simply served.
 type PreflightModule struct {
 	Path    string `json:"path"`
 	Version string `json:"version"`
 	Fate    Fate   `json:"fate"`
-	File    string `json:"file,omitempty"`  // "mod" or "zip": the one it is about
-	Proxy   string `json:"proxy,omitempty"` // that Class and Cause are about
-	Class   string `json:"class,omitempty"` //
-	Cause   string `json:"cause,omitempty"` // what happened, for people
-	Place   Place  `json:"place,omitzero"`  // its line in go.sum
+	File    string `json:"file,omitempty"`   // "mod" or "zip": the one it is about
+	Proxy   string `json:"proxy,omitempty"`  // that Class and Cause are about
+	Class   string `json:"class,omitempty"`  //
+	Cause   string `json:"cause,omitempty"`  // what happened, for people
+	Forced  bool   `json:"forced,omitempty"` // no proxy says that it has not got it
+	Place   Place  `json:"place,omitzero"`   // its line in go.sum
 }
 
 // A Fate says what the go command would come to with a module.
