@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -63,12 +64,17 @@ func (s *source) ask(ctx context.Context, l *line, f goenv.File) (a probe.Answer
 		if ctx.Err() != nil {
 			return a, false // cut by us: it says nothing about the proxy
 		}
-		if a.Class == decision.RateLimited && s.later(ctx, &a) {
+		if wantsPause(a) && s.later(ctx, &a) {
 			continue
 		}
 		s.note(f, a)
 		return a, true
 	}
+}
+
+// wantsPause reports whether a proxy says "later": 429, or 503 with a time.
+func wantsPause(a probe.Answer) bool {
+	return a.Class == decision.RateLimited || a.Status == http.StatusServiceUnavailable && a.RetryAfter > 0
 }
 
 // gone returns the answer of a proxy that is not asked any more for files of
@@ -118,17 +124,20 @@ func (s *source) later(ctx context.Context, a *probe.Answer) bool {
 		return true // another request has heard it already
 	}
 	pause := cmp.Or(a.RetryAfter, leastWait)
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= pause {
+	s.waits++
+	deadline, limited := ctx.Deadline()
+	switch {
+	case limited && time.Until(deadline) <= pause:
 		a.Detail += fmt.Sprintf("; it asks to wait for %s, longer than the time that is left", report.Round(pause))
-		return false
-	}
-	if s.waits++; s.waits > maxWaits {
+	case s.waits > maxWaits:
 		a.Detail += fmt.Sprintf("; still, after waiting %d times as it asked", maxWaits)
-		return false
+	default:
+		s.until = time.Now().Add(pause)
+		s.tally.Waited += pause.Milliseconds()
+		return true
 	}
-	s.until = time.Now().Add(pause)
-	s.tally.Waited += pause.Milliseconds()
-	return true
+	s.silent, s.last = [2]int{giveUp, giveUp}, [2]probe.Answer{*a, *a} // to ask on would not be to wait
+	return false
 }
 
 // note counts an answer.
@@ -150,10 +159,11 @@ func (s *source) note(f goenv.File, a probe.Answer) {
 	if a.Class != "" && a.Class != decision.Missing {
 		t.Class, t.Cause, t.Next = string(a.Class), a.Detail, a.Next
 	}
-	if a.Class != decision.RateLimited {
-		s.waits = 0
+	if !wantsPause(a) {
+		s.waits = 0 // it has answered
 	}
 	switch k := kind(f); {
+	case wantsPause(a):
 	case a.Class == decision.Silent, a.Class == decision.Stalled, a.Class != "" && a.Status == 0:
 		s.silent[k]++
 		s.last[k] = a

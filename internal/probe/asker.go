@@ -96,7 +96,7 @@ func (a *Asker) ask(ctx context.Context, q question) Answer {
 	ctx, cancel := context.WithTimeout(ctx, a.p.limit())
 	defer cancel()
 	o := a.p.ask(ctx, q)
-	if accident(o.class) && ctx.Err() == nil {
+	if accident(o.class) && o.retryAfter == 0 && ctx.Err() == nil {
 		o = a.p.ask(ctx, q)
 	}
 	ans := Answer{Class: o.class, Status: o.status, Detail: modproxy.Line(o.detail), Took: o.took, RetryAfter: o.retryAfter}
