@@ -38,7 +38,7 @@ func (d *Decision) diagnose(in *Input, verdicts []verdict, unverified bool) stri
 }
 
 // guilty returns the entry that the outcome is to be blamed on: the first of
-// the chain that is not usable, if it matters.
+// the chain that is down or silent, if it matters.
 func (d *Decision) guilty(verdicts []verdict) (verdict, bool) {
 	if d.Outcome == report.OK {
 		return verdict{}, false
@@ -46,7 +46,7 @@ func (d *Decision) guilty(verdicts []verdict) (verdict, bool) {
 	for _, v := range verdicts {
 		primary := v.entry.Name == d.Primary
 		switch {
-		case v.ev != nil && v.ev.Class != "" && !v.usable():
+		case v.ev != nil && v.ev.Class != "" && (v.state == report.Down || v.late):
 			return v, primary || d.Outcome != report.Kept
 		case primary && d.Outcome == report.Fallback:
 			return verdict{}, false // it works, and another is only faster
@@ -109,6 +109,9 @@ func howFar(v verdict) string {
 		}
 	}
 	detail := v.ev.Detail
+	if v.late {
+		return fmt.Sprintf("%s gave no answer in time: %s.", name, detail)
+	}
 	if len(passed) == 0 {
 		return fmt.Sprintf("%s is to blame: %s.", name, detail)
 	}

@@ -62,12 +62,12 @@ func (w *screen) module(m report.PreflightModule) {
 	if m.File != "" {
 		name += "." + LogLine(m.File)
 	}
-	mark := w.mark(state) + " "
-	for i, line := range wrap(name+"  "+string(m.Fate), w.width-4) {
-		if i > 0 {
-			mark = "    "
+	for i, line := range wrap(name+"  "+LogLine(string(m.Fate)), w.width-4) {
+		if i == 0 {
+			w.WriteString(w.mark(state) + " " + line + "\n")
+			continue
 		}
-		w.WriteString(mark + line + "\n")
+		w.line("    " + line)
 	}
 	w.text(m.Cause, 4)
 }
@@ -80,14 +80,14 @@ func (p *page) preflight(r *report.Report) {
 	}
 	p.details(fmt.Sprintf("Preflight of %s: %d of %d modules served", markdownText(f.File), f.Served, f.Modules))
 	p.WriteString("| Proxy | Files asked | Served | Missing | Refused | Failed | Zips from |\n| --- | --: | --: | --: | --: | --: | --- |\n")
-	p.rows(len(f.Proxies), summaryDetails, "proxies", func(i int) string {
+	p.rows(len(f.Proxies), summaryModules, "proxies", func(i int) string {
 		x := f.Proxies[i]
 		n := func(n int) string { return fmt.Sprint(n) }
 		return tableRow(code(x.Name), n(x.Asked), n(x.Served), n(x.Missing), n(x.Refused), n(x.Failed), short(strings.Join(x.Hosts, ", ")))
 	})
 	if len(f.Notable) > 0 {
 		p.WriteString("| Module | | What happened |\n| --- | --- | --- |\n")
-		p.rows(len(f.Notable), summaryDetails, "modules", func(i int) string {
+		p.rows(len(f.Notable), summaryModules, "modules", func(i int) string {
 			m := f.Notable[i]
 			return tableRow(code(m.Path+"@"+m.Version), short(string(m.Fate)), short(m.Cause))
 		})

@@ -12,11 +12,12 @@ import (
 // that, so that a long one cannot push out those that follow.
 const (
 	summaryProxies  = 400 << 10
-	summaryFindings = 700 << 10
+	summaryFindings = 600 << 10
+	summaryModules  = 800 << 10
 	summaryDetails  = 1000 << 10
 	summaryCell     = 1000 // characters of any one text
 
-	summaryDiagnosis = 4000 // characters
+	summaryDiagnosis = 2000 // characters
 )
 
 // summary writes Markdown for a job summary or a comment: what happened in one
