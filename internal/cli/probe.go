@@ -255,18 +255,26 @@ func (l *look) newReport() *report.Report {
 
 // verdictOn sums up what was found.
 func verdictOn(proxies []report.Proxy) (report.Outcome, string) {
-	var bad []string
+	var bad, weak []string
 	n := 0
 	for _, p := range proxies {
 		if p.State == report.Unasked {
 			continue
 		}
 		n++
-		if p.State != report.Usable && p.State != report.Degraded {
+		switch p.State {
+		case report.Usable:
+		case report.Degraded:
+			weak = append(weak, p.Name)
+		default:
 			bad = append(bad, p.Name)
 		}
 	}
 	switch {
+	case len(bad) == 0 && n == 1 && weak != nil:
+		return report.OK, "The proxy is usable, but not for everything."
+	case len(bad) == 0 && weak != nil:
+		return report.OK, fmt.Sprintf("All %d proxies are usable, but not for everything: %s.", n, strings.Join(weak, ", "))
 	case len(bad) == 0 && n == 1:
 		return report.OK, "The proxy is usable."
 	case len(bad) == 0:

@@ -51,8 +51,8 @@ func PreflightSummary(p *report.Preflight) string {
 		n    int
 		text string
 	}{
-		{p.Failed, "%d cannot be had"}, {p.Unasked, "%d were not asked for in time"}, {p.Direct, "%d are left to version control"},
-		{p.Private, "%d are private and come from version control"}, {p.Withheld, "%d were withheld"},
+		{p.Failed, "%d cannot be had"}, {p.Unasked, "%d not asked for in time"}, {p.Direct, "%d left to version control"},
+		{p.Private, "%d private, from version control"}, {p.Withheld, "%d withheld"},
 	} {
 		if part.n > 0 {
 			text += ", " + fmt.Sprintf(part.text, part.n)
@@ -91,10 +91,14 @@ func PreflightFindings(p *report.Preflight) []report.Finding {
 			fmt.Sprintf("there was no time to ask for %d of %s of %s", p.Unasked, count(p.Modules, "module"), p.File), "allow it more time (--timeout)", report.Place{})
 	}
 	for _, x := range p.Proxies {
-		if !x.Usable() {
-			add("preflight-proxy", report.Warning, "Module proxy not usable: "+x.Name,
-				fmt.Sprintf("%s served %d of the %s it was asked for: %s", x.Name, x.Served, count(x.Asked, "file"), x.Cause), x.Next, report.Place{})
+		if x.Usable() {
+			continue
 		}
+		what := fmt.Sprintf("%s served %d of the %s it was asked for", x.Name, x.Served, count(x.Asked, "file"))
+		if x.ZipsBlocked && x.Served > 0 {
+			what += ", and no zip"
+		}
+		add("preflight-proxy", report.Warning, "Module proxy not usable: "+x.Name, what+": "+x.Cause, x.Next, report.Place{})
 	}
 	if p.Direct > 0 {
 		severity, why := report.Notice, "no proxy of the chain has"

@@ -41,6 +41,7 @@ type source struct {
 	silent [2]int          // requests for .mod files, and for zips, in a row without any answer
 	last   [2]probe.Answer // the last of those
 	tally  report.PreflightProxy
+	zips   struct{ served, bad int }
 }
 
 func newSource(e policy.Entry, a asker) *source {
@@ -170,8 +171,15 @@ func (s *source) note(f goenv.File, a probe.Answer) {
 	default:
 		s.silent[k] = 0
 	}
-	if f == goenv.Zip && a.Host != "" && len(t.Hosts) < maxHosts && !slices.Contains(t.Hosts, a.Host) {
-		t.Hosts = append(t.Hosts, a.Host)
+	switch {
+	case f != goenv.Zip || a.Class == decision.Missing:
+	case a.Class != "":
+		s.zips.bad++
+	default:
+		s.zips.served++
+		if a.Host != "" && len(t.Hosts) < maxHosts && !slices.Contains(t.Hosts, a.Host) {
+			t.Hosts = append(t.Hosts, a.Host)
+		}
 	}
 }
 
@@ -180,5 +188,6 @@ func (s *source) report() report.PreflightProxy {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slices.Sort(s.tally.Hosts)
+	s.tally.ZipsBlocked = s.zips.bad > 0 && s.zips.served == 0
 	return s.tally
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -58,7 +59,7 @@ func (w *screen) phases(r *report.Report) {
 func (w *screen) phaseTable(proxies []report.Proxy, rows []string, label int) {
 	line := pad("", label, false)
 	for _, p := range proxies {
-		line += "  " + pad(fit(LogLine(p.Name), mostName), w.columnSize(p, rows), true)
+		line += "  " + pad(head(p.Name), w.columnSize(p, rows), true)
 	}
 	w.WriteString(line + "\n")
 	for _, name := range rows {
@@ -73,8 +74,26 @@ func (w *screen) phaseTable(proxies []report.Proxy, rows []string, label int) {
 	w.WriteString("\n")
 }
 
+// head is the name of a proxy at the head of a column. What tells two URLs apart stands at
+// their ends as often as at their beginnings.
+func head(name string) string {
+	name = LogLine(name)
+	if _, rest, ok := strings.Cut(name, "://"); ok {
+		name = rest
+	}
+	if columns(name) <= mostName {
+		return name
+	}
+	begin, _ := split(name, mostName/2)
+	end := []rune(name)
+	for columns(string(end)) > mostName-1-columns(begin) {
+		end = end[1:]
+	}
+	return LogLine(begin + "…" + string(end))
+}
+
 func (w *screen) columnSize(p report.Proxy, rows []string) int {
-	size := columns(fit(LogLine(p.Name), mostName))
+	size := columns(head(p.Name))
 	for _, name := range rows {
 		text, _ := w.cell(p, name)
 		size = max(size, columns(text))

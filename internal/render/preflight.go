@@ -21,11 +21,11 @@ func (w *screen) preflight(p *report.Preflight) {
 	}
 	name := len("proxy")
 	for _, x := range p.Proxies {
-		name = max(name, columns(fit(LogLine(x.Name), mostName)))
+		name = max(name, columns(head(x.Name)))
 	}
 	w.line(fmt.Sprintf("%s  %7s  %7s  %7s  %7s  %7s", pad("proxy", name, false), "asked", "served", "missing", "refused", "failed"))
 	for _, x := range p.Proxies {
-		w.line(fmt.Sprintf("%s  %7d  %7d  %7d  %7d  %7d", pad(fit(LogLine(x.Name), mostName), name, false), x.Asked, x.Served, x.Missing, x.Refused, x.Failed))
+		w.line(fmt.Sprintf("%s  %7d  %7d  %7d  %7d  %7d", pad(head(x.Name), name, false), x.Asked, x.Served, x.Missing, x.Refused, x.Failed))
 	}
 	for _, x := range p.Proxies {
 		if len(x.Hosts) > 0 {

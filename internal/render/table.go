@@ -118,6 +118,13 @@ func (w *screen) proxies(r *report.Report, findings []report.Finding) {
 	}
 	for i, p := range r.Proxies {
 		lines := wrap(visible(p.Cause), w.width-indent)
+		if r.Command == "probe" && p.State == report.Degraded {
+			for _, c := range p.Checks { // the cause says what follows, not what happened
+				if !c.OK && c.Detail != "" {
+					lines = append(lines, wrap(visible(c.Name+": "+c.Detail), w.width-indent)...)
+				}
+			}
+		}
 		if !repeated[p.Next] {
 			lines = append(lines, wrap("hint: "+visible(p.Next), w.width-indent)...)
 		}

@@ -24,23 +24,25 @@ type Preflight struct {
 
 // A PreflightProxy is one proxy's part in a preflight.
 type PreflightProxy struct {
-	Name    string   `json:"name"`
-	Asked   int      `json:"asked"`               // files
-	Served  int      `json:"served"`              // files
-	Missing int      `json:"missing"`             // files: 404 or 410
-	Refused int      `json:"refused"`             // files: 401 or 403
-	Failed  int      `json:"failed"`              // files: anything else
-	GaveUp  bool     `json:"gave_up,omitempty"`   // it was not asked for the rest, after failures in a row
-	Waited  int64    `json:"waited_ms,omitempty"` // for its Retry-After, in milliseconds
-	Class   string   `json:"class,omitempty"`     // of its last failure other than missing
-	Cause   string   `json:"cause,omitempty"`     // the same, for people
-	Next    string   `json:"next,omitempty"`      // what to do about it
-	Hosts   []string `json:"hosts,omitempty"`     // where zips came from, if not from the proxy itself
+	Name        string   `json:"name"`
+	Asked       int      `json:"asked"`                  // files
+	Served      int      `json:"served"`                 // files
+	Missing     int      `json:"missing"`                // files: 404 or 410
+	Refused     int      `json:"refused"`                // files: 401 or 403
+	Failed      int      `json:"failed"`                 // files: anything else
+	GaveUp      bool     `json:"gave_up,omitempty"`      // it was not asked for the rest, after failures in a row
+	ZipsBlocked bool     `json:"zips_blocked,omitempty"` // no zip was served, and not for being missing
+	Waited      int64    `json:"waited_ms,omitempty"`    // for its Retry-After, in milliseconds
+	Class       string   `json:"class,omitempty"`        // of its last failure other than missing
+	Cause       string   `json:"cause,omitempty"`        // the same, for people
+	Next        string   `json:"next,omitempty"`         // what to do about it
+	Hosts       []string `json:"hosts,omitempty"`        // where zips came from, if not from the proxy itself
 }
 
-// Usable reports whether the proxy served anything, and did not fall silent.
+// Usable reports whether the proxy served anything, zips included, and did not
+// fall silent.
 func (p *PreflightProxy) Usable() bool {
-	return !p.GaveUp && (p.Served > 0 || p.Refused+p.Failed == 0)
+	return !p.GaveUp && !p.ZipsBlocked && (p.Served > 0 || p.Refused+p.Failed == 0)
 }
 
 // A PreflightModule is a module that is not simply served.
