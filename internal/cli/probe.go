@@ -87,7 +87,7 @@ func runProbe(ctx context.Context, c *call) (int, error) {
 		return ExitUsage, usagef("name proxies, as in \"goproxy-setup probe official\"", "there is no module proxy to ask")
 	}
 	if l.text("go-sum") != "" {
-		return l.preflight(ctx, in)
+		return l.goSumOf(ctx, in)
 	}
 	return l.rounds(ctx, in)
 }
@@ -337,8 +337,8 @@ func (l *look) rendered(r *report.Report) ([]byte, error) {
 	return render.Render(kind, r, opt)
 }
 
-// preflight asks the chain for every module of go.sum.
-func (l *look) preflight(ctx context.Context, in *decision.Input) (int, error) {
+// goSumOf asks the chain for every module of go.sum, and shows what it has.
+func (l *look) goSumOf(ctx context.Context, in *decision.Input) (int, error) {
 	sums, file, err := l.readGoSum()
 	if errors.Is(err, fs.ErrNotExist) {
 		return ExitUsage, usagef("name the go.sum of the build", "%s: %s does not exist", l.from("go-sum"), file)

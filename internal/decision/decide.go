@@ -201,7 +201,7 @@ func rows(verdicts []verdict, chosen goenv.Chain, primary string) []report.Proxy
 			p.URL = v.entry.Name
 		}
 		if v.ev != nil {
-			p.Class, p.Next, p.TookMS = string(v.ev.Class), v.ev.Next, v.ev.Took.Milliseconds()
+			p.Class, p.Next, p.TookMS, p.FinalHost = string(v.ev.Class), v.ev.Next, v.ev.Took.Milliseconds(), v.ev.FinalHost
 			for _, c := range v.ev.Checks {
 				p.Checks = append(p.Checks, report.Check{
 					Name: string(c.Kind), OK: c.Class == "", Class: string(c.Class), Status: c.Status, Detail: c.Detail, TookMS: c.Took.Milliseconds(),

@@ -83,6 +83,8 @@ type Proxy struct {
 	Class string `json:"class,omitempty"` // class of the failure, e.g. "dns"
 	Cause string `json:"cause,omitempty"` // what happened, for people
 	Next  string `json:"next,omitempty"`  // what to do about it
+	// FinalHost is where zips were finally read from, if not from the proxy.
+	FinalHost string `json:"final_host,omitempty"`
 	// TookMS is how long the verdict took, in milliseconds; 0 if not asked.
 	TookMS int64   `json:"took_ms,omitempty"`
 	Checks []Check `json:"checks,omitempty"` // in the order they were made
