@@ -18,9 +18,9 @@ const module = "github.com/org/goproxy-setup/internal/"
 // layers lists our packages from the bottom up. Imports only ever point down:
 // a package may import any layer before its own, and never a sibling.
 var layers = [][]string{
-	{"goenv", "report", "netrc", "agent/breaker", "agent/hedge"}, {"policy", "checksum"}, {"decision"}, // pure
+	{"goenv", "report", "netrc", "agent/breaker"}, {"policy", "checksum"}, {"decision"}, // pure
 	{"render", "modproxy", "github", "agent/store"}, {"fault"}, {"probe", "ci", "agent/upstream", "agent/sumdb"},
-	{"agent/pool", "agent/accept"}, {"agent", "diagnose", "bench"}, {"cli"},
+	{"agent/pool", "agent/accept", "preflight"}, {"agent", "diagnose", "bench"}, {"cli"},
 }
 
 // pure is how many of the layers hold rules and no input or output.

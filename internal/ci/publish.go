@@ -77,7 +77,8 @@ func (j *Job) publish(ctx context.Context, r *report.Report, opt PublishOptions)
 const LogWidth = 120
 
 // writeLog writes what people of GitLab and Jenkins read. GitLab folds the table
-// away and shows the findings, worst last: a log is read from its end.
+// away and shows the findings, worst last: a log is read from its end. There
+// stands what is to blame, so that nobody needs a second run to know.
 func (j *Job) writeLog(r *report.Report, table string) error {
 	var b strings.Builder
 	if j.System == GitLab && table != "" {
@@ -91,6 +92,9 @@ func (j *Job) writeLog(r *report.Report, table string) error {
 		}
 	} else {
 		b.WriteString(table)
+	}
+	if r.Diagnosis != "" {
+		b.WriteString(render.LogLine("diagnosis: "+r.Diagnosis) + "\n")
 	}
 	_, err := io.WriteString(j.host.Stderr, b.String())
 	return err

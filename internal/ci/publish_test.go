@@ -322,7 +322,9 @@ func TestPublishElsewhere(t *testing.T) {
 		t.Run(string(system), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // a section holds the time
 				r := newRunner(t, system)
-				if err := r.Publish(t.Context(), fallback(), PublishOptions{}); err != nil {
+				rep := fallback()
+				rep.Diagnosis = "corp (https://goproxy.corp.example.com) is to blame: its name resolves, but then: connection refused."
+				if err := r.Publish(t.Context(), rep, PublishOptions{}); err != nil {
 					t.Fatal(err)
 				}
 				golden(t, "testdata/publish-"+string(system)+".log", r.log.Bytes())
@@ -395,7 +397,7 @@ func FuzzPublishLog(f *testing.F) {
 			p, bad := &rep.Proxies[0], &rep.Findings[0]
 			p.Name, p.URL, p.Use, p.Class, p.Cause, p.Next = text, text, text, text, text, text
 			bad.ID, bad.Title, bad.Message, bad.Fix, bad.Place.File = text, text, text, text, text
-			rep.Findings[1] = *bad
+			rep.Findings[1], rep.Diagnosis = *bad, text
 			if err := r.Publish(t.Context(), rep, PublishOptions{}); err != nil {
 				t.Fatal(err)
 			}

@@ -36,7 +36,7 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 	}
 	s.findings = append(s.findings, p.findings...)
 	chain := s.text("chain")
-	if p.builtIn && chain == "" && goproxy != "" && !s.override {
+	if p.builtIn && chain == "" && s.only == nil && goproxy != "" && !s.override {
 		in.Keep = true
 		if s.creds, chain, err = splitChain(goproxy); err != nil {
 			return nil, usagef("mend GOPROXY, or give --override", "%w", err)
@@ -87,6 +87,11 @@ func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string) (p
 	set, err := p.Settings(choice, s.Getenv)
 	if err != nil {
 		return policy.Settings{}, &usageError{err: err}
+	}
+	if s.only != nil {
+		if set.Chain, err = p.Lookup(s.only...); err != nil {
+			return policy.Settings{}, &usageError{err: err}
+		}
 	}
 	if chain != "" {
 		for i := range set.Chain {
@@ -188,12 +193,19 @@ func splitChain(list string) (credentials, string, error) {
 
 // probe asks the proxies and decides.
 func (s *setup) probe(ctx context.Context, in *decision.Input) decision.Decision {
-	set := &in.Settings
+	cfg := s.probeConfig(ctx, in)
+	cfg.GoSum = s.goSum()
+	cfg.Settled = func(seen []decision.Evidence, elapsed time.Duration) (bool, time.Duration) {
+		return decision.Settled(&in.Settings, in.Container, seen, elapsed)
+	}
+	s.ask(ctx, in, cfg)
+	return decision.Decide(*in)
+}
+
+// probeConfig returns how the proxies of in are asked.
+func (s *setup) probeConfig(ctx context.Context, in *decision.Input) probe.Config {
 	cfg := probe.Config{
-		Settings: set, Budget: time.Until(s.deadline), Container: in.Container, Getenv: s.Getenv,
-		Settled: func(seen []decision.Evidence, elapsed time.Duration) (bool, time.Duration) {
-			return decision.Settled(set, in.Container, seen, elapsed)
-		},
+		Settings: &in.Settings, Budget: time.Until(s.deadline), Container: in.Container, Getenv: s.Getenv,
 		Credentials: func(e policy.Entry) (string, string, bool) {
 			l, ok := s.creds[e.Name]
 			return l.user, l.password, ok
@@ -201,17 +213,22 @@ func (s *setup) probe(ctx context.Context, in *decision.Input) decision.Decision
 		RootCAs: s.rootCAs,
 		Netrc:   netrc.Parse(s.netrcText()),
 	}
-	cfg.GoSum = s.goSum()
 	cfg.Toolchain = toolchain(ctx, s.Dir)
 	if db, err := goenv.ParseSumDB(in.Inherited.GOSUMDB); err == nil && !db.Off {
 		cfg.SumDB = db
 	}
-	live := newLive(s.Host, set)
-	cfg.Progress = live.show
+	return cfg
+}
+
+// ask asks the proxies of in, and fills in what was seen.
+func (s *setup) ask(ctx context.Context, in *decision.Input, cfg probe.Config) {
+	if s.live {
+		live := newLive(s.Host, cfg.Settings)
+		defer live.done()
+		cfg.Progress = live.show
+	}
 	result := probe.Run(ctx, cfg)
-	live.done()
 	in.Evidence, in.Databases = result.Evidence, result.Databases
-	return decision.Decide(*in)
 }
 
 // rootCAs returns the system's authorities and the entry's own; nil is the
@@ -231,26 +248,33 @@ func (s *setup) rootCAs(e policy.Entry) (*x509.CertPool, error) {
 
 // goSum reads the build's go.sum. Without one the built-in canaries do.
 func (s *setup) goSum() *checksum.GoSum {
-	name := s.text("go-sum")
-	file := name
-	if file == "" {
-		file = "go.sum"
-	}
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(s.Dir, file)
-	}
-	data, err := readFile(file, 8<<20)
-	var sums *checksum.GoSum
-	if err == nil {
-		sums, err = checksum.ParseGoSum(relative(s.job.Workspace, file), data)
-	}
-	if err != nil && (name != "" || !errors.Is(err, fs.ErrNotExist)) {
+	sums, _, err := s.readGoSum()
+	if err != nil && (s.text("go-sum") != "" || !errors.Is(err, fs.ErrNotExist)) {
 		s.findings = append(s.findings, report.Finding{
 			ID: "go-sum-unreadable", Severity: report.Warning, Title: "go.sum not used",
 			Message: firstLine(err), Fix: "proxies are checked with the built-in canaries only",
 		})
 	}
 	return sums
+}
+
+// readGoSum reads the go.sum file that the caller names, or the one that lies
+// here. file is its name for people, even with an error.
+func (s *setup) readGoSum() (sums *checksum.GoSum, file string, err error) {
+	path := s.text("go-sum")
+	if path == "" {
+		path = "go.sum"
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(s.Dir, path)
+	}
+	file = relative(s.job.Workspace, path)
+	data, err := readFile(path, 8<<20)
+	if err != nil {
+		return nil, file, err
+	}
+	sums, err = checksum.ParseGoSum(file, data)
+	return sums, file, err
 }
 
 // firstLine is the first of the mistakes that err joins: a file may have

@@ -40,6 +40,8 @@ func TestReportReplays(t *testing.T) {
 		{"enforced", `{proxies: {a: {url: "PLAIN/example:403", gatekeeper: true, private: true}}, environments: {default: {mode: enforced, chain: [a], sumdb: required}}}`,
 			map[string]string{"GONOPROXY": "git.corp.example.com"}, nil, ExitOK, report.OK},
 		{"downgrade", `{proxies: {a: {url: "PLAIN"}}, sumdb: "off", environments: {default: {chain: [a]}}}`, nil, []string{"--allow-downgrade"}, ExitOK, report.OK},
+		{"preflight", `{proxies: {a: {url: "PLAIN"}}, environments: {default: {chain: [a]}}}`, nil, []string{"--preflight"}, ExitNo, report.Incomplete},
+		{"preflight of what is kept", "", map[string]string{"GOPROXY": "PLAIN"}, []string{"--preflight"}, ExitNo, report.Incomplete},
 		{"credentials and CA", `{proxies: {a: {url: "SECURE/auth", username: ci, password: "${CORP_TOKEN}", tls: {ca: ca.pem}}}, environments: {default: {chain: [a]}}}`,
 			map[string]string{"CORP_TOKEN": proxytest.Password}, []string{"--credential-host", "CORP_TOKEN=127.0.0.1"}, ExitOK, report.OK},
 	} {
@@ -56,6 +58,11 @@ func TestReportReplays(t *testing.T) {
 			h, _, stderr := host(t, env, append([]string{"setup", "--write", "json=report.json", "--timeout", "5s"}, tt.args...)...)
 			if err := os.WriteFile(filepath.Join(h.Dir, "ca.pem"), secure.CA, 0o644); err != nil {
 				t.Fatal(err)
+			}
+			if slices.Contains(tt.args, "--preflight") {
+				if err := os.WriteFile(filepath.Join(h.Dir, "go.sum"), []byte("golang.org/x/nowhere v1.0.0/go.mod h1:tRJNPiyCQ0inRvYxbN9jk5I+vvW/OXSQhTDSoE431IQ=\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if exit := Main(t.Context(), h); exit != tt.exit {
 				t.Fatalf("exit %d; want %d\n%s", exit, tt.exit, stderr)

@@ -40,6 +40,8 @@ left alone; otherwise the public chain is used.`,
 			option{name: "strategy", arg: "STRATEGY", usage: "order or fastest, instead of the policy's."},
 			option{name: "on-fallback", arg: "REACTION", usage: "notice, warn or fail, instead of the policy's."},
 			option{name: "fallback-exit-code", arg: "N", usage: "exit with N after exporting a fallback chain, unless on_fallback\nis notice (default 0)."},
+			option{name: "preflight", usage: "then ask the chain for every module of go.sum, and fail if one cannot\nbe had (adds up to 5m to the time, unless --timeout is given)."},
+			option{name: "ask-all", usage: "let the preflight tell every proxy every name that no pattern covers."},
 			option{name: "check-run", usage: "on GitHub, also publish a check run (needs \"checks: write\")."},
 			option{name: "credential-host", arg: "NAME=HOST", repeat: true, usage: "let the secret ${NAME} of the policy be sent to HOST; may be repeated."},
 			option{name: "allow-downgrade", usage: "permit \"sumdb: off\" in the policy."},
@@ -110,9 +112,12 @@ type setup struct {
 	writes []ci.Write
 
 	override, allowDowngrade, checkRun bool
+	preflight, askAll                  bool
 	fallbackExit                       int
 	onFallback, strategy               string
 	deadline                           time.Time
+	only                               []string // what to look at instead of a chain, by "probe"
+	live                               bool     // draw a table while proxies are asked
 
 	findings []report.Finding // beside those of the decision
 	creds    credentials
@@ -132,6 +137,12 @@ func runSetup(ctx context.Context, c *call) (int, error) {
 	if ctx.Err() != nil {
 		return ExitFailed, context.Cause(ctx)
 	}
+	if s.preflight {
+		if err := s.preflightOf(ctx, in, &d); err != nil {
+			return ExitFailed, err
+		}
+		d = decision.Decide(*in)
+	}
 	r, err := s.report(in, &d)
 	if err != nil {
 		return ExitFailed, err
@@ -143,9 +154,9 @@ func runSetup(ctx context.Context, c *call) (int, error) {
 	return exit, nil
 }
 
-// newSetup reads the options that need no policy.
-func newSetup(c *call) (s *setup, err error) {
-	s = &setup{call: c}
+// openSetup finds out where the program runs.
+func openSetup(c *call) (*setup, error) {
+	s := &setup{call: c, live: true}
 	system, err := ci.Parse(c.text("ci"), c.Getenv)
 	if err != nil {
 		return nil, usagef("", "%s: %w", c.from("ci"), err)
@@ -158,6 +169,14 @@ func newSetup(c *call) (s *setup, err error) {
 	}
 	s.job = openJob(system, c.Host)
 	s.findings = append(s.findings, s.job.Findings...)
+	return s, nil
+}
+
+// newSetup reads the options that need no policy.
+func newSetup(c *call) (s *setup, err error) {
+	if s, err = openSetup(c); err != nil {
+		return nil, err
+	}
 	var name string
 	if name, err = c.choice("format", "table", "shell", "powershell", "dotenv", "json"); err != nil {
 		return nil, err
@@ -197,7 +216,7 @@ func (s *setup) rules() (err error) {
 	for _, o := range []struct {
 		name string
 		into *bool
-	}{{"override", &s.override}, {"allow-downgrade", &s.allowDowngrade}, {"check-run", &s.checkRun}} {
+	}{{"override", &s.override}, {"allow-downgrade", &s.allowDowngrade}, {"check-run", &s.checkRun}, {"preflight", &s.preflight}, {"ask-all", &s.askAll}} {
 		if *o.into, err = s.on(o.name); err != nil {
 			return err
 		}
@@ -216,12 +235,17 @@ func (s *setup) rules() (err error) {
 // worth a notice only has none of its own.
 func (s *setup) exit(in *decision.Input, d *decision.Decision) int {
 	switch {
-	case d.Outcome == report.Exhausted, d.Outcome == report.Fallback && len(d.Settings) == 0:
+	case nothing(d):
 		return ExitNo
 	case d.Outcome == report.Fallback && in.Settings.OnFallback != policy.FallbackNotice:
 		return s.fallbackExit
 	}
 	return ExitOK
+}
+
+// nothing reports whether there is nothing that a build could go on with.
+func nothing(d *decision.Decision) bool {
+	return d.Outcome == report.Exhausted || d.Outcome == report.Incomplete || d.Outcome == report.Fallback && len(d.Settings) == 0
 }
 
 // invalid shows the mistakes of a policy on the build's page, each in its
@@ -281,7 +305,7 @@ func (s *setup) outputs(in *decision.Input, d *decision.Decision, r *report.Repo
 	for _, v := range r.Settings {
 		inForce[v.Name] = v.Value
 	}
-	if d.Outcome == report.Exhausted || d.Outcome == report.Fallback && len(r.Settings) == 0 {
+	if nothing(d) {
 		clear(inForce) // what is in force is nothing to go on with
 	}
 	for _, v := range []struct{ output, variable string }{

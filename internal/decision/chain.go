@@ -94,6 +94,16 @@ func reorder(s *policy.Settings, kept []verdict) ([]verdict, string) {
 		first.entry.Name, report.Round(first.ev.Latency), front.entry.Name, report.Round(front.ev.Latency))
 }
 
+// Chain returns the whole chain of s as it is exported when every entry is
+// usable.
+func Chain(s *policy.Settings) (goenv.Chain, error) {
+	all := make([]verdict, len(s.Chain))
+	for i, e := range s.Chain {
+		all[i].entry = e
+	}
+	return chain(s.Mode, all)
+}
+
 // chain gives every kept entry its separator. The separator belongs to the
 // entry before it: a comma after a gatekeeper, so that its 403 stays final,
 // and after everything in enforced mode; a bar after any other proxy, so that

@@ -39,7 +39,9 @@ func Decide(in Input) Decision {
 	d.Proxies = rows(verdicts, d.Chain, d.Primary)
 	d.Findings = append(d.Findings, d.proxyFindings(&in, verdicts)...)
 	d.Findings = append(d.Findings, toolchain(&in, kept)...)
+	d.preflight(&in)
 	report.SortFindings(d.Findings)
+	d.Diagnosis = d.diagnose(&in, verdicts, len(kept) > 0 && db.unreachable)
 	return d
 }
 
@@ -199,9 +201,11 @@ func rows(verdicts []verdict, chosen goenv.Chain, primary string) []report.Proxy
 			p.URL = v.entry.Name
 		}
 		if v.ev != nil {
-			p.Class, p.Next, p.TookMS = string(v.ev.Class), v.ev.Next, v.ev.Took.Milliseconds()
+			p.Class, p.Next, p.TookMS, p.FinalHost = string(v.ev.Class), v.ev.Next, v.ev.Took.Milliseconds(), v.ev.FinalHost
 			for _, c := range v.ev.Checks {
-				p.Checks = append(p.Checks, report.Check{Name: string(c.Kind), OK: c.Class == "", Detail: c.Detail, TookMS: c.Took.Milliseconds()})
+				p.Checks = append(p.Checks, report.Check{
+					Name: string(c.Kind), OK: c.Class == "", Class: string(c.Class), Status: c.Status, Detail: c.Detail, TookMS: c.Took.Milliseconds(),
+				})
 			}
 		}
 		p.Use = use(v, chosen, primary)

@@ -26,6 +26,9 @@ type Input struct {
 	// Keep reports what is already set and changes nothing: no policy file
 	// was found, and GOPROXY was set.
 	Keep bool `json:"keep,omitempty"`
+	// Preflight is what became of the modules of go.sum when the chain that is
+	// decided on was asked for them; nil if it was not.
+	Preflight *report.Preflight `json:"preflight,omitempty"`
 	// AllowDowngrade permits "sumdb: off"; it never comes from the file.
 	AllowDowngrade bool `json:"allow_downgrade,omitempty"`
 }
@@ -65,4 +68,7 @@ type Decision struct {
 	Proxies  []report.Proxy // one for each entry of the policy's chain
 	Reasons  []string       // the rules that applied, in order
 	Findings []report.Finding
+	// Diagnosis says which proxy is to blame, what that means and what to do;
+	// "" if nothing is wrong.
+	Diagnosis string
 }

@@ -84,8 +84,11 @@ func (d *Decision) Report(in *Input) *report.Report {
 		Schema: report.Schema, Command: "setup", Outcome: d.Outcome,
 		Environment: in.Settings.Environment, EnvironmentSource: in.Settings.Source,
 		Settings: d.Settings, Proxies: d.Proxies, Reasons: d.Reasons, Findings: d.Findings,
+		Preflight: in.Preflight, Diagnosis: d.Diagnosis,
 	}
-	r.Summary = d.summary(in.Settings.Environment)
+	if r.Summary = d.summary(in.Settings.Environment); d.Outcome == report.Incomplete {
+		r.Summary = fmt.Sprintf("%s; nothing was exported.", shortfall(in.Preflight))
+	}
 	return r
 }
 

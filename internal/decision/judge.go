@@ -2,7 +2,6 @@ package decision
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -72,30 +71,7 @@ func unknowable(e policy.Entry, c Class) bool {
 	case UnknownCA:
 		return true
 	case DNSFailure:
-		return e.Private || privateName(host(e.URL))
-	}
-	return false
-}
-
-// privateSuffixes are top-level names that no public resolver answers.
-var privateSuffixes = []string{
-	".internal", ".local", ".lan", ".corp", ".home", ".intranet", ".private", ".test", ".localhost", ".home.arpa",
-}
-
-// privateName reports whether a name can only be resolved by a private
-// resolver. It takes single labels and private addresses for private as well.
-func privateName(host string) bool {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.IsPrivate() || ip.IsLoopback()
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if !strings.Contains(host, ".") {
-		return true
-	}
-	for _, s := range privateSuffixes {
-		if strings.HasSuffix(host, s) {
-			return true
-		}
+		return e.Private || policy.PrivateHost(host(e.URL))
 	}
 	return false
 }

@@ -64,6 +64,24 @@ func private(in *Input) (settings []report.Setting, findings []report.Finding) {
 	return settings, findings
 }
 
+// NoProxy returns the value of GONOPROXY that will be in force: which modules
+// go fetches without asking a proxy.
+func NoProxy(in *Input) string {
+	inherited := cmp.Or(in.Inherited.GONOPROXY, in.Inherited.GOPRIVATE)
+	if in.Keep {
+		return inherited
+	}
+	settings, _ := private(in)
+	return cmp.Or(report.Value(settings, "GONOPROXY"), inherited)
+}
+
+// PrivatePatterns returns the patterns of all modules that somebody calls
+// private. A blank after a comma is left out here, although it makes go match
+// nothing: what was meant to be private is.
+func PrivatePatterns(in *Input) string {
+	return patterns(strings.Join(in.Settings.Private, ","), in.Inherited.GOPRIVATE, in.Inherited.GONOPROXY)
+}
+
 // network returns the forward proxy settings that the policy names.
 func network(in *Input) []report.Setting {
 	s := &in.Settings

@@ -149,7 +149,7 @@ func (p *Policy) environmentNames() []string {
 // unknown is the error for a name by the caller that fits no block.
 func (p *Policy) unknown(n Named) *Error {
 	names := p.environmentNames()
-	hint := "the policy has " + listed(names)
+	hint := "the policy has " + Listed(names)
 	if meant := didYouMean(n.Name, names); meant != "" {
 		hint = meant + " " + hint
 	}
@@ -174,7 +174,7 @@ func (p *Policy) noDefault(unknown []Named) *Error {
 	e := &Error{
 		ID: idName, Place: report.Place{File: p.name},
 		Msg:  "no environment is named, no match rule applies, and the policy has no default",
-		Hint: `add "default" to environments, or name one of ` + listed(p.environmentNames()),
+		Hint: `add "default" to environments, or name one of ` + Listed(p.environmentNames()),
 	}
 	if len(unknown) > 0 {
 		e.Msg = namedList(unknown) + "; the policy has no such environment and no default"

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -138,6 +139,29 @@ func (p *Policy) entries(chain []ref) (list []Entry, errs Errors) {
 	return list, errs
 }
 
+// Lookup returns the proxies that somebody names, by names or URLs as in a
+// chain, without the rules that a chain has to obey: they are to be looked at
+// and not to be used. The error is of type [Errors].
+func (p *Policy) Lookup(names ...string) ([]Entry, error) {
+	var refs []ref
+	for _, name := range names {
+		if !slices.ContainsFunc(refs, func(r ref) bool { return r.text == name }) {
+			refs = append(refs, ref{text: name})
+		}
+	}
+	list, errs := p.entries(refs)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	var once []Entry
+	for _, e := range list {
+		if !slices.ContainsFunc(once, func(b Entry) bool { return b.Name == e.Name }) {
+			once = append(once, e)
+		}
+	}
+	return once, nil
+}
+
 // entry looks up one element of a chain. It returns neither entry nor error
 // for a proxy whose own mistakes were reported.
 func (p *Policy) entry(r ref) (Entry, *Error) {
@@ -164,11 +188,11 @@ func (p *Policy) entry(r ref) (Entry, *Error) {
 	switch {
 	case hint != "":
 	case strings.ContainsAny(r.text, "./"):
-		hint = "write https://" + clip(r.text) + " for an address"
+		hint = "write https://" + clip(goenv.Redact(r.text)) + " for an address"
 	default:
-		hint = "valid: " + listed(p.proxyNames()) + ", or a URL"
+		hint = "valid: " + Listed(p.proxyNames()) + ", or a URL"
 	}
-	return Entry{}, &Error{ID: idProxy, Place: r.place, Msg: fmt.Sprintf("unknown proxy %q", clip(r.text)), Hint: hint}
+	return Entry{}, &Error{ID: idProxy, Place: r.place, Msg: fmt.Sprintf("unknown proxy %q", clip(goenv.Redact(r.text))), Hint: hint}
 }
 
 // entryAt returns the proxy that is known to be at url. It keeps its name and

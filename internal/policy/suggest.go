@@ -25,11 +25,11 @@ func suggest(given string, valid []string) string {
 	if hint := didYouMean(given, valid); hint != "" {
 		return hint
 	}
-	return "valid: " + listed(valid)
+	return "valid: " + Listed(valid)
 }
 
-// listed joins names, as many as a person reads.
-func listed(names []string) string {
+// Listed joins names, as many as a person reads.
+func Listed(names []string) string {
 	const most = 20
 	if more := len(names) - most; more > 1 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)

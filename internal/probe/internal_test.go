@@ -39,7 +39,7 @@ func TestPublicList(t *testing.T) {
 		}
 	}
 	for _, m := range []module.Version{quote.Version, toml.Version, listed, big} {
-		if !knownPublic(m.Path) {
+		if !KnownPublic(m.Path) {
 			t.Errorf("the canary %s is not on the list", m.Path)
 		}
 	}
@@ -58,8 +58,8 @@ func TestKnownPublic(t *testing.T) {
 		"git.corp.example.com/lib":         false,
 		"":                                 false,
 	} {
-		if got := knownPublic(path); got != want {
-			t.Errorf("knownPublic(%q) = %v", path, got)
+		if got := KnownPublic(path); got != want {
+			t.Errorf("KnownPublic(%q) = %v", path, got)
 		}
 	}
 }

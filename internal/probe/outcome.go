@@ -23,6 +23,8 @@ type outcome struct {
 	latency  time.Duration // from an open connection to the last byte
 	trace    *trace
 	before   *trace // of the first attempt, if this is the second
+
+	retryAfter time.Duration // that the server asks for
 }
 
 // text names the question and what came of it.
@@ -53,7 +55,7 @@ func (o *outcome) fail(err error) {
 		e = &modproxy.Error{Err: err}
 	}
 	w := o.trace.where()
-	o.status, o.host, o.proxy = e.Status, w.Host, w.Proxy
+	o.status, o.host, o.proxy, o.retryAfter = e.Status, w.Host, w.Proxy, e.RetryAfter
 	if e.Status == 0 {
 		o.fix = e.Fix
 	}

@@ -33,7 +33,7 @@ func (p *proxy) canary() canary {
 // mayKnow reports whether the entry may learn that a module of this name
 // exists.
 func (p *proxy) mayKnow(path string) bool {
-	return p.entry.Private || knownPublic(path) && !goenv.MatchPatterns(p.private, path)
+	return p.entry.Private || KnownPublic(path) && !goenv.MatchPatterns(p.private, path)
 }
 
 // questions are what is asked once the canary zip was served: what builds need
@@ -102,7 +102,7 @@ func (p *proxy) pick(g *checksum.GoSum) []module.Version {
 		m := s.Module
 		switch {
 		case s.GoMod || g.Zip(m) != s.Hash || g.GoMod(m) == "" || module.Check(m.Path, m.Version) != nil || !p.mayKnow(m.Path):
-		case knownPublic(m.Path) && !goenv.MatchPatterns(p.private, m.Path):
+		case KnownPublic(m.Path) && !goenv.MatchPatterns(p.private, m.Path):
 			public = append(public, m)
 		default:
 			other = append(other, m)
@@ -138,9 +138,10 @@ var publicPaths = sync.OnceValue(func() map[string]bool {
 	return set
 })
 
-// knownPublic reports whether a module path is on the list of public modules,
-// or below a path that is.
-func knownPublic(path string) bool {
+// KnownPublic reports whether a module path is on the embedded list of public
+// modules, or below a path that is. It errs on the side of silence: most public
+// modules are not on it.
+func KnownPublic(path string) bool {
 	for {
 		if publicPaths()[path] {
 			return true

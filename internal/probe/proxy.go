@@ -183,8 +183,7 @@ func noTime(q question) outcome {
 // builds depend on the answer, and the proxy's one retry is left.
 func (p *proxy) attempt(ctx context.Context, q question) outcome {
 	o := p.once(ctx, q)
-	accident := o.class == decision.ServerError || o.class == decision.Reset
-	if !accident || !q.critical || !p.retried.CompareAndSwap(false, true) {
+	if !accident(o.class) || !q.critical || !p.retried.CompareAndSwap(false, true) {
 		return o
 	}
 	t := time.NewTimer(retryPause)
@@ -199,6 +198,9 @@ func (p *proxy) attempt(ctx context.Context, q question) outcome {
 	again.before = o.trace
 	return again
 }
+
+// accident reports whether a failure may be gone a moment later.
+func accident(c decision.Class) bool { return c == decision.ServerError || c == decision.Reset }
 
 // once sends one request and judges the answer.
 func (p *proxy) once(ctx context.Context, q question) (o outcome) {

@@ -61,7 +61,7 @@ func TestGolden(t *testing.T) {
 	}
 	for name, r := range reports(t) {
 		opt := Options{Width: 100}
-		if r.Outcome == report.Exhausted {
+		if r.Outcome == report.Exhausted || r.Outcome == report.Incomplete {
 			opt.ExitCode = 1
 		} else if r.Outcome == report.Invalid {
 			opt.ExitCode = 2
@@ -90,6 +90,11 @@ func TestTableWidths(t *testing.T) {
 		{"fallback.color.txt", "fallback", Options{Width: 100, Color: true}},
 		{"exhausted.ascii.txt", "exhausted", Options{Width: 80, ASCII: true}},
 		{"hostile.60.txt", "hostile", Options{Width: 60}},
+		{"probe.60.txt", "probe", Options{Width: 60}},
+		{"probe.120.txt", "probe", Options{Width: 120}},
+		{"probe.color.txt", "probe", Options{Width: 120, Color: true}},
+		{"probe.ascii.txt", "probe", Options{Width: 120, ASCII: true}},
+		{"incomplete.60.txt", "incomplete", Options{Width: 60}},
 	} {
 		got, err := Render(Table, all[tt.report], tt.opt)
 		if err != nil {

@@ -81,5 +81,14 @@ func hostileReport() *report.Report {
 	for range attacks {
 		r.Reasons = append(r.Reasons, text())
 	}
+	r.Diagnosis = text() + " " + text()
+	r.Preflight = &report.Preflight{File: text(), Modules: 40, Proxies: []report.PreflightProxy{
+		{Name: text(), Asked: 80, GaveUp: true, Waited: 1000, Class: text(), Cause: text(), Next: text(), Hosts: []string{text(), text()}},
+	}}
+	for range 40 {
+		r.Preflight.Notable = append(r.Preflight.Notable, report.PreflightModule{
+			Path: text(), Version: text(), Fate: report.FateStopped, File: text(), Proxy: text(), Class: text(), Cause: text(),
+		})
+	}
 	return r
 }

@@ -12,9 +12,12 @@ import (
 // that, so that a long one cannot push out those that follow.
 const (
 	summaryProxies  = 400 << 10
-	summaryFindings = 700 << 10
+	summaryFindings = 600 << 10
+	summaryModules  = 800 << 10
 	summaryDetails  = 1000 << 10
 	summaryCell     = 1000 // characters of any one text
+
+	summaryDiagnosis = 2000 // characters
 )
 
 // summary writes Markdown for a job summary or a comment: what happened in one
@@ -29,9 +32,11 @@ func summary(r *report.Report, _ Options) ([]byte, error) {
 	p.facts(r)
 	p.proxies(r)
 	p.findings(r)
+	p.preflight(r)
 	p.settings(r)
 	p.reasons(r)
 	p.checks(r)
+	p.diagnosis(r)
 	if r.Version != "" {
 		fmt.Fprintf(p, "<sub>goproxy-setup %s</sub>\n", markdownText(r.Version))
 	}
@@ -53,6 +58,9 @@ func headline(r *report.Report) heading {
 		return heading{"ℹ️", "Go modules: existing settings were kept"}
 	case report.Exhausted:
 		return heading{"❌", "Go modules: no proxy is usable"}
+	}
+	if r.Outcome == report.Incomplete {
+		return heading{"❌", "Go modules: modules of go.sum cannot be had"}
 	}
 	return heading{"❌", "Go modules: the settings are wrong"}
 }
@@ -209,6 +217,13 @@ func (p *page) checks(r *report.Report) {
 		return tableRow(code(rows[i].proxy), short(c.Name), icon, took(max(c.TookMS, 1)), short(c.Detail))
 	})
 	p.endDetails()
+}
+
+// diagnosis ends the page with the paragraph that says what is to blame.
+func (p *page) diagnosis(r *report.Report) {
+	if r.Diagnosis != "" {
+		fmt.Fprintf(p, "**Diagnosis.** %s\n\n", markdownText(cut(r.Diagnosis, summaryDiagnosis)))
+	}
 }
 
 func tableRow(cells ...string) string {

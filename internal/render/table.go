@@ -20,7 +20,11 @@ const (
 func table(r *report.Report, opt Options) ([]byte, error) {
 	w := &screen{width: max(cmp.Or(opt.Width, defaultWidth), leastWidth), opt: opt}
 	findings := untold(r)
+	if r.Command == "probe" {
+		w.phases(r)
+	}
 	w.proxies(r, findings)
+	w.preflight(r.Preflight)
 	for _, f := range findings {
 		w.finding(f)
 	}
@@ -114,11 +118,28 @@ func (w *screen) proxies(r *report.Report, findings []report.Finding) {
 	}
 	for i, p := range r.Proxies {
 		lines := wrap(visible(p.Cause), w.width-indent)
+		if r.Command == "probe" {
+			lines = append(lines, w.particulars(p, w.width-indent)...)
+		}
 		if !repeated[p.Next] {
 			lines = append(lines, wrap("hint: "+visible(p.Next), w.width-indent)...)
 		}
 		w.row(p.State, rows[i], size, indent, lines)
 	}
+}
+
+// particulars are for somebody who looks at one proxy: what happened where the
+// cause says only what follows, and where zips come from.
+func (w *screen) particulars(p report.Proxy, width int) (lines []string) {
+	for _, c := range p.Checks {
+		if p.State == report.Degraded && !c.OK && c.Detail != "" {
+			lines = append(lines, wrap(visible(c.Name+": "+c.Detail), width)...)
+		}
+	}
+	if p.FinalHost != "" && p.Class == "" {
+		lines = append(lines, wrap(visible("zips come from "+p.FinalHost), width)...)
+	}
+	return lines
 }
 
 // row writes one proxy. The first line of its cause stands beside the other

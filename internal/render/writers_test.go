@@ -286,6 +286,9 @@ func TestMarkdownTablesKeepTheirShape(t *testing.T) {
 		for _, p := range r.Proxies {
 			want += len(p.Checks)
 		}
+		if f := r.Preflight; f != nil {
+			want += len(f.Proxies) + len(f.Notable)
+		}
 		if rows != want {
 			t.Errorf("%s: the tables have %d rows; want %d", name, rows, want)
 		}
@@ -304,11 +307,16 @@ func TestMarkdownStaysUnderGitHubsLimit(t *testing.T) {
 		r.Findings = append(r.Findings, report.Finding{Severity: report.Error, Title: long, Message: long})
 		r.Reasons = append(r.Reasons, long)
 	}
+	r.Diagnosis = strings.Repeat("|", 1<<20)
+	r.Preflight = &report.Preflight{File: "go.sum"}
+	for range 2000 {
+		r.Preflight.Notable = append(r.Preflight.Notable, report.PreflightModule{Path: long, Cause: long})
+	}
 	got := render(t, Markdown, r, Options{})
 	if len(got) >= 1<<20 {
 		t.Errorf("the summary has %d bytes", len(got))
 	}
-	for _, want := range []string{"more proxies, left out", "more findings, left out", "`GOSUMDB`", "more reasons, left out", "more checks, left out", "goproxy-setup v1.4.0"} {
+	for _, want := range []string{"more proxies, left out", "more findings, left out", "more modules, left out", "`GOSUMDB`", "more reasons, left out", "more checks, left out", "**Diagnosis.**", "goproxy-setup v1.4.0"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the summary lacks %q", want)
 		}

@@ -39,6 +39,11 @@ type Report struct {
 
 	// Proxies has one row for each entry of the chain, in policy order.
 	Proxies []Proxy `json:"proxies,omitempty"`
+	// Preflight is what became of the modules of go.sum, if each was asked for.
+	Preflight *Preflight `json:"preflight,omitempty"`
+	// Diagnosis says in one paragraph which proxy is to blame, what that means
+	// and what to do; "" if nothing is wrong. One line of plain text.
+	Diagnosis string `json:"diagnosis,omitempty"`
 	// Reasons say, in order, which rules led to the result.
 	Reasons []string `json:"reasons,omitempty"`
 	// Findings are what a person should know or do, worst first.
@@ -56,7 +61,10 @@ const (
 	Fallback  Outcome = "fallback"  // the chosen chain does not begin with the primary
 	Kept      Outcome = "kept"      // existing settings were reported and left alone
 	Exhausted Outcome = "exhausted" // nothing usable: nothing is exported
-	Invalid   Outcome = "invalid"   // flags or policy are wrong: nothing is exported
+	// Incomplete: the chain does not serve every module of go.sum, or a proxy
+	// that was looked at is not usable. Nothing is exported.
+	Incomplete Outcome = "incomplete"
+	Invalid    Outcome = "invalid" // flags or policy are wrong: nothing is exported
 )
 
 // A Setting is one variable or output.
@@ -75,6 +83,8 @@ type Proxy struct {
 	Class string `json:"class,omitempty"` // class of the failure, e.g. "dns"
 	Cause string `json:"cause,omitempty"` // what happened, for people
 	Next  string `json:"next,omitempty"`  // what to do about it
+	// FinalHost is where zips were finally read from, if not from the proxy.
+	FinalHost string `json:"final_host,omitempty"`
 	// TookMS is how long the verdict took, in milliseconds; 0 if not asked.
 	TookMS int64   `json:"took_ms,omitempty"`
 	Checks []Check `json:"checks,omitempty"` // in the order they were made
@@ -96,6 +106,8 @@ const (
 type Check struct {
 	Name   string `json:"name"`             // "dns", "zip", "sumdb" …
 	OK     bool   `json:"ok"`               //
+	Class  string `json:"class,omitempty"`  // of the failure
+	Status int    `json:"status,omitempty"` // of HTTP, 0 if none arrived
 	Detail string `json:"detail,omitempty"` // for people
 	TookMS int64  `json:"took_ms"`          // milliseconds
 }

@@ -69,6 +69,8 @@ private Map<String, String> names() {
         strategy        : 'GOPROXY_SETUP_STRATEGY',
         onFallback      : 'GOPROXY_SETUP_ON_FALLBACK',
         fallbackExitCode: 'GOPROXY_SETUP_FALLBACK_EXIT_CODE',
+        preflight       : 'GOPROXY_SETUP_PREFLIGHT',
+        askAll          : 'GOPROXY_SETUP_ASK_ALL',
         override        : 'GOPROXY_SETUP_OVERRIDE',
         credentialHost  : 'GOPROXY_SETUP_CREDENTIAL_HOST',
         allowDowngrade  : 'GOPROXY_SETUP_ALLOW_DOWNGRADE',
