@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"strings"
-
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/goenv"
 )
@@ -23,53 +21,13 @@ func inherited(h Host) (in decision.Inherited, goproxy string, hidden bool) {
 	}
 	goproxy = lookup("GOPROXY")
 	in = decision.Inherited{
-		GOPROXY:   redactChain(goproxy),
-		GOPRIVATE: redactPatterns(lookup("GOPRIVATE")), GONOPROXY: redactPatterns(lookup("GONOPROXY")), GONOSUMDB: redactPatterns(lookup("GONOSUMDB")),
-		GOSUMDB: redactSumDB(lookup("GOSUMDB")), GOVCS: h.Getenv("GOVCS"),
+		GOPROXY:   goenv.RedactChain(goproxy),
+		GOPRIVATE: goenv.RedactPatterns(lookup("GOPRIVATE")), GONOPROXY: goenv.RedactPatterns(lookup("GONOPROXY")), GONOSUMDB: goenv.RedactPatterns(lookup("GONOSUMDB")),
+		GOSUMDB: goenv.RedactSumDB(lookup("GOSUMDB")), GOVCS: h.Getenv("GOVCS"),
 		NoProxy: h.Getenv("NO_PROXY"),
 	}
 	if in.NoProxy == "" {
 		in.NoProxy = h.Getenv("no_proxy")
 	}
 	return in, goproxy, in.GOSUMDB != lookup("GOSUMDB")
-}
-
-// redactChain removes credentials from a GOPROXY list.
-func redactChain(list string) string {
-	c, err := goenv.ParseChain(list)
-	if err != nil {
-		return goenv.Redact(list)
-	}
-	for i, e := range c {
-		if e.Proxy() {
-			c[i].Value = goenv.Redact(e.Value)
-		}
-	}
-	return c.String()
-}
-
-// redactPatterns removes credentials from a list of module patterns. Who writes
-// a URL there has a pattern that matches nothing, and maybe a token in it.
-func redactPatterns(list string) string {
-	items := strings.Split(list, ",")
-	for i, item := range items {
-		if strings.Contains(item, "@") {
-			items[i] = goenv.Redact(strings.TrimSpace(item))
-		}
-	}
-	return strings.Join(items, ",")
-}
-
-// redactSumDB removes credentials from a GOSUMDB. The go command takes them from
-// netrc, too.
-func redactSumDB(value string) string {
-	db, err := goenv.ParseSumDB(value)
-	switch {
-	case err != nil && strings.Contains(value, "@"):
-		return goenv.Redact(value)
-	case err != nil || db.URL == "" || goenv.Redact(db.URL) == db.URL:
-		return value
-	}
-	db.URL = goenv.Redact(db.URL)
-	return db.String()
 }
