@@ -3,4 +3,4 @@
 package explain_test
 
 // With the tag e2e, the whole campaign runs.
-const everyChain, everyCell = 1, 1
+const everyChain, everyCell, everyTrial = 1, 1, 1

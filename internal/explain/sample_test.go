@@ -7,4 +7,5 @@ package explain_test
 const (
 	everyChain = 8
 	everyCell  = 4
+	everyTrial = 2 // of TestCommandsDifferential
 )

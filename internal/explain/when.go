@@ -2,7 +2,6 @@ package explain
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,8 +105,15 @@ func parseWord(word string) (When, error) {
 	return words[i], nil
 }
 
+// statusText is what the usual statuses mean when a module proxy answers them.
+var statusText = map[int]string{
+	200: "the right file", 204: "no content", 304: "not modified", 400: "bad request", 401: "no or wrong credentials", 403: "not allowed",
+	404: "not found", 407: "the forward proxy wants credentials", 410: "not found", 429: "too many requests", 451: "blocked by law",
+	500: "internal error", 502: "bad gateway", 503: "unavailable", 504: "gateway time-out",
+}
+
 func parseStatus(word string, n int) (When, error) {
-	w := When{Word: word, Text: strings.ToLower(http.StatusText(n)), Answer: goenv.Status}
+	w := When{Word: word, Text: statusText[n], Answer: goenv.Status}
 	switch {
 	case n < 200 || n > 599:
 		return When{}, fmt.Errorf("%s is no status of an answer; write one from 200 to 599", word)
