@@ -153,12 +153,21 @@ func (c Command) Report(t Table) CommandReport {
 		for _, cell := range row.Cells {
 			if o := c.Outcome(cell.File, cell.Fate); o != Untouched {
 				cr.Outcomes = append(cr.Outcomes, FileOutcome{cell.File, o})
-				cr.Worst = worse(cr.Worst, o)
+				if cell.File != Lookup || pinned(row.Cells) {
+					cr.Worst = worse(cr.Worst, o)
+				}
 			}
 		}
 		r.Rows = append(r.Rows, cr)
 	}
 	return r
+}
+
+// pinned reports whether a proxy that fails so at everything is still chosen
+// for the lookups.
+func pinned(cells []Cell) bool {
+	i := slices.IndexFunc(cells, func(c Cell) bool { return c.File == SumDB })
+	return cells[i].Fate == Served || cells[i].Fate == Swallowed
 }
 
 // worse returns the worse of two outcomes.

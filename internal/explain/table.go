@@ -135,6 +135,9 @@ func fate(c goenv.Chain, i int, query, at goenv.File, a goenv.Answer, v goenv.Vo
 	}
 	switch route.End {
 	case goenv.Served:
+		if route.Entry == i && at == goenv.Supported && a != goenv.OK {
+			return Swallowed, "" // any body that comes with 200 counts as yes
+		}
 		if route.Entry == i {
 			return Served, ""
 		}

@@ -269,6 +269,9 @@ func compareLookups(t *testing.T, chain string, when []explain.When, offset int)
 				r := l.Download(t.Context(), t, []string{"GOPROXY=" + goproxy, "GOSUMDB=" + proxytest.GOSUMDB}, module+"@v1.0.0")
 				row := explain.TruthTable(c, []explain.When{w}, goenv.Database, true).Rows[i]
 				want := row.Cells[slices.Index(explain.Columns(), f)].Fate
+				if want == explain.Swallowed {
+					want = explain.Served // any body that comes with 200 is a yes
+				}
 				if got := observeLookup(l, i, r.Modules[module].Error); got != want {
 					t.Errorf("GOPROXY=%s, %s at %s of entry %d: go: %s; table: %s\n%s", chain, w.Word, f, i, got, want, r.Modules[module].Error)
 				}

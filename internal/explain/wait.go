@@ -17,8 +17,8 @@ type Size struct {
 // A Wait is how long a command takes at worst, because one proxy makes it wait
 // at every request.
 type Wait struct {
-	Command string `json:"command"`
-	Proxy   string `json:"proxy"` // redacted
+	Command string `json:"command"` // "build", "download" or "any"
+	Proxy   string `json:"proxy"`   // redacted
 	When    string `json:"when"`
 	// Seconds is the time in all, -1 for no limit.
 	Seconds float64 `json:"seconds"`
@@ -46,6 +46,9 @@ func Waits(c goenv.Chain, when []When, s Size) []Wait {
 				continue
 			}
 			for _, command := range []string{"build", "download"} {
+				if f == Forever && command == "build" {
+					continue
+				}
 				wait := Wait{Command: command, Proxy: label(e), When: w.Word}
 				wait.fill(w, f, s)
 				list = append(list, wait)
@@ -60,6 +63,7 @@ func (w *Wait) fill(when When, f Fate, s Size) {
 	d := when.Wait
 	switch {
 	case f == Forever:
+		w.Command = "any"
 		w.Seconds, w.Then, w.Formula = -1, "nothing ends it", "go has no limit for a silent proxy"
 		return
 	case f.Fails() && w.Command == "download":

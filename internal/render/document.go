@@ -116,6 +116,10 @@ func (w *screen) rows(head []string, rows [][]Cell) {
 			text := fit(LogLine(c.Text), size[i])
 			line += w.colour(tones[c.Tone], text) + strings.Repeat(" ", size[i]-columns(text)+2)
 		}
+		indent, beside := indent, beside
+		if longest := longestWord(row[last].Text); longest > w.width-indent && longest <= w.width-4 {
+			indent, beside = 4, false // rather than to break a URL in two
+		}
 		lines := wrap(visible(row[last].Text), w.width-indent)
 		if beside && len(lines) > 0 {
 			line += w.colour(tones[row[last].Tone], LogLine(lines[0]))
@@ -126,6 +130,14 @@ func (w *screen) rows(head []string, rows [][]Cell) {
 			w.WriteString(strings.Repeat(" ", indent) + w.colour(tones[row[last].Tone], LogLine(s)) + "\n")
 		}
 	}
+}
+
+func longestWord(s string) int {
+	n := 0
+	for word := range strings.FieldsSeq(visible(s)) {
+		n = max(n, columns(word))
+	}
+	return n
 }
 
 // ShellQuote returns s as one word of POSIX sh.
