@@ -39,7 +39,7 @@ every proxy were healthy; a GOPROXY list as argument is taken as it is.
 			option{name: "when", arg: "LIST", usage: "statuses and words: " + strings.Join(explain.Words()[1:6], ", ") + ",\n" + strings.Join(explain.Words()[6:12], ", ") + ",\n" + strings.Join(explain.Words()[12:], ", ") + "."},
 			option{name: "command", arg: "NAME", usage: "build, vendor, download, graph, updates, get, get-latest, install\nor toolchain."},
 			option{name: "lint", usage: "check the settings; exit 1 if there is an error among the findings."},
-			option{name: "write", arg: "KIND=PATH", repeat: true, usage: "with --lint, also write a file: sarif, junit, codequality,\nwarnings-ng, json or markdown; may be repeated."},
+			option{name: "write", arg: "KIND=PATH", repeat: true, usage: "with --lint, also write a file: sarif, codequality,\nwarnings-ng, json or markdown; may be repeated."},
 			option{name: "ci", arg: "SYSTEM", usage: "CI system: auto (the default), github, gitlab, jenkins, forgejo or none."},
 		),
 		mixed: true,

@@ -3,10 +3,13 @@ package explain
 import (
 	"errors"
 	"fmt"
+	goversion "go/version"
 	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+
+	"github.com/org/goproxy-setup/internal/report"
 )
 
 // A Replacement is a replace directive that covers the module.
@@ -19,7 +22,12 @@ type Replacement struct {
 
 // A Main is what go.mod and go.work say.
 type Main struct {
-	Module    string                    // the main module, "" if there is no go.mod
+	Module string // the main module, "" if there is no go.mod
+	// Toolchain is what go.mod asks for, such as "go1.26.3", by its go or
+	// toolchain line; "" if that is "default" or a go of somebody's own.
+	Toolchain   string
+	ToolchainAt report.Place
+
 	work, own []replace                 // of go.work and of go.mod
 	excluded  map[module.Version]string // place
 }
@@ -45,11 +53,26 @@ func ParseMain(goMod, goWork File) (Main, error) {
 			m.Module = f.Module.Mod.Path
 		}
 		m.own = replaces(goMod, f.Replace)
+		m.wants(goMod, f)
 		for _, x := range f.Exclude {
 			m.excluded[x.Mod] = goMod.at(x.Syntax.Start.Line).String()
 		}
 	}
 	return m, nil
+}
+
+// wants notes the toolchain that go.mod asks for.
+func (m *Main) wants(goMod File, f *modfile.File) {
+	want, at := "", report.Place{}
+	if f.Go != nil {
+		want, at = "go"+f.Go.Version, goMod.at(f.Go.Syntax.Start.Line)
+	}
+	if f.Toolchain != nil && goversion.Compare(f.Toolchain.Name, want) > 0 {
+		want, at = f.Toolchain.Name, goMod.at(f.Toolchain.Syntax.Start.Line)
+	}
+	if goversion.IsValid(want) {
+		m.Toolchain, m.ToolchainAt = want, at
+	}
 }
 
 // firstMistake returns the first of a file's mistakes; a file may have many.
