@@ -17,6 +17,7 @@ import (
 	"github.com/org/goproxy-setup/internal/explain"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/netrc"
+	"github.com/org/goproxy-setup/internal/render"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -104,7 +105,11 @@ func runExplain(ctx context.Context, c *call) (int, error) {
 		return ExitUsage, err
 	}
 	if asJSON {
-		return ExitOK, writeJSON(c.Stdout, e)
+		out, err := render.IndentedJSON(e)
+		if err == nil {
+			_, err = c.Stdout.Write(out)
+		}
+		return ExitOK, err
 	}
 	_, err = c.Stdout.Write(x.document(e).Text(x.screen()))
 	return ExitOK, err

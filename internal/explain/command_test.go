@@ -47,7 +47,6 @@ var trials = map[string]trial{
 func (tr trial) run(t *testing.T, fault string) (failed bool, asked map[explain.Column]bool, stderr string) {
 	t.Helper()
 	l := golab.New(t, toolModule)
-	l.Dir = filepath.Join(l.Dir, "project")
 	write := func(name, text string) {
 		file := filepath.Join(l.Dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {

@@ -111,10 +111,11 @@ func (w *screen) rows(head []string, rows [][]Cell) {
 		indent = 4
 	}
 	for _, row := range all {
-		line := "  "
+		var line strings.Builder
+		line.WriteString("  ")
 		for i, c := range row[:last] {
 			text := fit(LogLine(c.Text), size[i])
-			line += w.colour(tones[c.Tone], text) + strings.Repeat(" ", size[i]-columns(text)+2)
+			line.WriteString(w.colour(tones[c.Tone], text) + strings.Repeat(" ", size[i]-columns(text)+2))
 		}
 		indent, beside := indent, beside
 		if longest := longestWord(row[last].Text); longest > w.width-indent && longest <= w.width-4 {
@@ -122,10 +123,10 @@ func (w *screen) rows(head []string, rows [][]Cell) {
 		}
 		lines := wrap(visible(row[last].Text), w.width-indent)
 		if beside && len(lines) > 0 {
-			line += w.colour(tones[row[last].Tone], LogLine(lines[0]))
+			line.WriteString(w.colour(tones[row[last].Tone], LogLine(lines[0])))
 			lines = lines[1:]
 		}
-		w.WriteString(strings.TrimRight(line, " ") + "\n")
+		w.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 		for _, s := range lines {
 			w.WriteString(strings.Repeat(" ", indent) + w.colour(tones[row[last].Tone], LogLine(s)) + "\n")
 		}
