@@ -18,7 +18,7 @@ const module = "github.com/org/goproxy-setup/internal/"
 // layers lists our packages from the bottom up. Imports only ever point down:
 // a package may import any layer before its own, and never a sibling.
 var layers = [][]string{
-	{"goenv", "report", "netrc", "agent/breaker"}, {"policy", "checksum"}, {"decision"}, // pure
+	{"goenv", "report", "netrc", "agent/breaker"}, {"policy", "checksum"}, {"decision", "lint", "explain"}, // pure
 	{"render", "modproxy", "github", "agent/store"}, {"fault"}, {"probe", "ci", "agent/upstream", "agent/sumdb"},
 	{"agent/pool", "agent/accept", "preflight"}, {"agent", "diagnose", "bench"}, {"cli"},
 }
@@ -28,7 +28,7 @@ const pure = 3
 
 // tools are programs and fixtures beside the product; nothing of it imports
 // them, except tests.
-var tools = []string{"proxytest", "e2e", "lab", "lab/table", "release"}
+var tools = []string{"proxytest", "golab", "e2e", "lab", "lab/table", "release"}
 
 // impure are the packages that the pure layers do not import themselves.
 var impure = []string{"os", "net", "net/http", "os/exec"}

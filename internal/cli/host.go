@@ -25,12 +25,15 @@ const (
 // A Host is everything the program touches outside itself, but for files,
 // which are named by arguments, and the network.
 type Host struct {
-	Args           []string            // without the program name
-	Getenv         func(string) string // of the process
-	Dir            string              // the working directory, absolute
-	Home           string              // the user's home directory, "" if there is none
-	TempDir        string              // for files that later steps read, if the CI names no place
-	CacheDir       string              // the user's cache directory, "" if there is none
+	Args   []string            // without the program name
+	Getenv func(string) string // of the process
+	// LookupEnv tells a variable that is empty from one that is not there; nil
+	// if that is not known.
+	LookupEnv      func(string) (string, bool)
+	Dir            string // the working directory, absolute
+	Home           string // the user's home directory, "" if there is none
+	TempDir        string // for files that later steps read, if the CI names no place
+	CacheDir       string // the user's cache directory, "" if there is none
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Width and ErrWidth are the widths of the terminals that Stdout and
@@ -41,7 +44,7 @@ type Host struct {
 // FromOS returns the host that this process runs on.
 func FromOS() Host {
 	h := Host{
-		Args: os.Args[1:], Getenv: os.Getenv, TempDir: os.TempDir(),
+		Args: os.Args[1:], Getenv: os.Getenv, LookupEnv: os.LookupEnv, TempDir: os.TempDir(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 	h.Dir, _ = os.Getwd()

@@ -289,18 +289,24 @@ func firstLine(err error) string {
 
 // netrcText returns the netrc in force, "" if there is none.
 func (s *setup) netrcText() string {
-	file := s.Getenv("NETRC")
-	if file == "" && s.Home != "" {
-		file = filepath.Join(s.Home, ".netrc")
+	text, _ := netrcFile(s.Host)
+	return text
+}
+
+// netrcFile returns the netrc in force and its path, "" if there is none.
+func netrcFile(h Host) (text, file string) {
+	file = h.Getenv("NETRC")
+	if file == "" && h.Home != "" {
+		file = filepath.Join(h.Home, ".netrc")
 		if _, err := os.Stat(file); err != nil {
-			file = filepath.Join(s.Home, "_netrc") // Windows
+			file = filepath.Join(h.Home, "_netrc") // Windows
 		}
 	}
 	data, err := readFile(file, 1<<20)
 	if err != nil {
-		return ""
+		return "", file
 	}
-	return string(data)
+	return string(data), file
 }
 
 // place leaves credentials and certificates of the chosen entries where the

@@ -19,6 +19,7 @@ type command struct {
 	usage   string // arguments, after the options
 	help    string // paragraphs before the options
 	options []option
+	mixed   bool // options may follow arguments, as people write them
 	run     func(ctx context.Context, c *call) (exit int, err error)
 	// failed, if not nil, is told of every exit with an error, wrong options
 	// included.
@@ -28,7 +29,7 @@ type command struct {
 // commands returns the subcommands in the order of the program's usage. The
 // first one runs when none is named.
 func commands() []command {
-	return []command{setupCommand(), policyCommand(), probeCommand(), agentCommand(), versionCommand()}
+	return []command{setupCommand(), policyCommand(), explainCommand(), probeCommand(), agentCommand(), versionCommand()}
 }
 
 // A call is one invocation of a command.
@@ -71,13 +72,13 @@ func Main(ctx context.Context, h Host) (exit int) {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exit
 	}
-	exit = explain(c, cmd, err)
+	exit = printError(c, cmd, err)
 	cmd.fail(c, exit)
 	return exit
 }
 
-// explain prints an error and returns the exit code that goes with it.
-func explain(c *call, cmd command, err error) int {
+// printError prints an error and returns the exit code that goes with it.
+func printError(c *call, cmd command, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(c.Stderr, "goproxy-setup: %s\n", render.LogLine(strings.TrimRight(line, "\n")))
 	}
@@ -129,6 +130,9 @@ func find(h Host) (command, []string, error) {
 }
 
 func invoke(ctx context.Context, c *call, cmd command, args []string) (exit int, err error) {
+	if cmd.mixed {
+		args = optionsFirst(cmd.options, args)
+	}
 	if c.values, c.args, err = parse(c.Host, cmd, args); err != nil {
 		return ExitOK, err
 	}

@@ -153,6 +153,32 @@ func parse(h Host, cmd command, args []string) (values, []string, error) {
 	return v, flags.Args(), nil
 }
 
+// optionsFirst returns args with the options before all other arguments. It
+// leaves everything behind "--" alone.
+func optionsFirst(options []option, args []string) []string {
+	var first, rest []string
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		switch {
+		case arg == "--":
+			rest = append(rest, args...)
+			args = nil
+		case len(arg) > 1 && arg[0] == '-':
+			first = append(first, arg)
+			name := strings.TrimLeft(arg, "-")
+			takesValue := slices.ContainsFunc(options, func(o option) bool { return o.name == name && o.arg != "" && !o.hidden })
+			if takesValue && len(args) > 0 {
+				first = append(first, args[0])
+				args = args[1:]
+			}
+		default:
+			rest = append(rest, arg)
+		}
+	}
+	return append(append(first, "--"), rest...)
+}
+
 // misuse says in our words what package flag says of wrong arguments.
 func misuse(err error) string {
 	text := err.Error()

@@ -134,26 +134,12 @@ func checkPolicy(c *call) (int, error) {
 
 func showPolicy(c *call) (int, error) {
 	p, err := policyFile(c, "")
-	if err == nil && c.text("chain") != "" {
-		p, err = policy.FromChain(c.text("chain"), p)
-	}
-	if err == nil && c.text("private") != "" {
-		p, err = p.WithPrivate(c.text("private"))
-	}
 	if err != nil {
 		return ExitFailed, asUsage(err)
 	}
-	facts := policy.Facts{}
-	if name := c.text("environment"); name != "" {
-		facts.Given = []policy.Named{{Name: name, Source: c.from("environment")}}
-	}
-	choice, err := p.Choose(facts)
+	s, err := settingsOf(c, p)
 	if err != nil {
-		return ExitUsage, asUsage(err)
-	}
-	s, err := p.Settings(choice, c.Getenv)
-	if err != nil {
-		return ExitUsage, asUsage(err)
+		return ExitUsage, err
 	}
 	json, err := c.on("json")
 	if err != nil {
@@ -171,6 +157,31 @@ func showPolicy(c *call) (int, error) {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", render.LogLine(row.Key), render.LogLine(row.Value), render.LogLine(place))
 	}
 	return ExitOK, w.Flush()
+}
+
+// settingsOf returns the settings of the environment that the call names, with
+// its --chain and --private.
+func settingsOf(c *call, p *policy.Policy) (policy.Settings, error) {
+	var err error
+	if c.text("chain") != "" {
+		p, err = policy.FromChain(c.text("chain"), p)
+	}
+	if err == nil && c.text("private") != "" {
+		p, err = p.WithPrivate(c.text("private"))
+	}
+	if err != nil {
+		return policy.Settings{}, asUsage(err)
+	}
+	facts := policy.Facts{}
+	if name := c.text("environment"); name != "" {
+		facts.Given = []policy.Named{{Name: name, Source: c.from("environment")}}
+	}
+	choice, err := p.Choose(facts)
+	if err != nil {
+		return policy.Settings{}, asUsage(err)
+	}
+	s, err := p.Settings(choice, c.Getenv)
+	return s, asUsage(err)
 }
 
 // asUsage marks the mistakes of a policy as the caller's to mend.

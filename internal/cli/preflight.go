@@ -228,13 +228,9 @@ func recorded(h Host) func(module.Version) bool {
 
 // modCache returns the go command's module cache, "" if there is none.
 func modCache(h Host) string {
-	file := userEnv(h)
-	lookup := func(name string) string {
-		if v := h.Getenv(name); v != "" {
-			return v
-		}
-		return file[name]
-	}
+	user, _ := userEnv(h) // as the go command: a file that cannot be read is no settings
+	sources := goenv.Sources{Getenv: h.Getenv, User: user}
+	lookup := func(name string) string { return sources.Lookup(name).Value }
 	if dir := lookup("GOMODCACHE"); dir != "" {
 		return dir
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/mod/modfile"
+	"github.com/org/goproxy-setup/internal/explain"
 )
 
 // toolchain returns the toolchain that the go command will fetch through the
@@ -19,6 +19,16 @@ func toolchain(ctx context.Context, dir string) string {
 	if want == "" {
 		return ""
 	}
+	mode, installed := installedGo(ctx, dir)
+	if mode == "" || mode == "local" || mode == "path" || goversion.Compare(installed, want) >= 0 {
+		return "" // no go here, no switching, or new enough
+	}
+	return want
+}
+
+// installedGo returns GOTOOLCHAIN and the version of the go command, "" if
+// there is none.
+func installedGo(ctx context.Context, dir string) (mode, version string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	// At the root, outside of any module, and without proxies, go answers for
@@ -27,11 +37,11 @@ func toolchain(ctx context.Context, dir string) string {
 	cmd.Dir = filepath.VolumeName(dir) + string(filepath.Separator)
 	cmd.Env = append(cmd.Environ(), "GOWORK=off", "GOPROXY=off")
 	out, err := cmd.Output()
-	mode, installed, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	if err != nil || mode == "local" || mode == "path" || goversion.Compare(installed, want) >= 0 {
-		return "" // no go here, no switching, or new enough
+	if err != nil {
+		return "", ""
 	}
-	return want
+	mode, version, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return mode, version
 }
 
 // wantedToolchain returns the toolchain that go.mod in dir asks for, such as
@@ -42,19 +52,9 @@ func wantedToolchain(dir string) string {
 	if err != nil {
 		return ""
 	}
-	mod, err := modfile.Parse(file, data, nil)
+	m, err := explain.ParseMain(explain.File{Name: file, Data: data}, explain.File{})
 	if err != nil {
 		return "" // go itself will say what is wrong
 	}
-	want := ""
-	if mod.Go != nil {
-		want = "go" + mod.Go.Version
-	}
-	if mod.Toolchain != nil && goversion.Compare(mod.Toolchain.Name, want) > 0 {
-		want = mod.Toolchain.Name
-	}
-	if !goversion.IsValid(want) {
-		return "" // "default", or a go of somebody's own
-	}
-	return want
+	return m.Toolchain
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/golab"
 	"github.com/org/goproxy-setup/internal/proxytest"
 )
 
@@ -81,7 +82,7 @@ func (w *course) walk(chain goenv.Chain, c cell, q goenv.Request) {
 }
 
 // observe returns the course of a cell as the go command took it.
-func (l *lab) observe(c cell, r result, log []proxytest.Request) course {
+func (l lab) observe(c cell, r golab.Result, log []proxytest.Request) course {
 	w := course{steps: stepsOf(c, log)}
 	files := []goenv.File{goenv.Info, goenv.Mod, goenv.Zip}
 	if c.file == goenv.Latest {
@@ -133,8 +134,8 @@ func lastRole(steps []string, at goenv.File) string {
 
 // cached reports whether go has accepted the file, and whether it is the one
 // that healthy proxies have.
-func (l *lab) cached(c cell, r result, f goenv.File) (found, genuine bool) {
-	name := filepath.Join(r.cache, "cache", "download", c.path, "@v", c.version+"."+f.String())
+func (l lab) cached(c cell, r golab.Result, f goenv.File) (found, genuine bool) {
+	name := filepath.Join(r.Cache, "cache", "download", c.path, "@v", c.version+"."+f.String())
 	sums := ""
 	switch f {
 	case goenv.Latest:
@@ -144,28 +145,28 @@ func (l *lab) cached(c cell, r result, f goenv.File) (found, genuine bool) {
 		sums = "module " + c.path + "\n\ngo 1.21\n"
 	case goenv.Zip:
 		name += "hash"
-		sums = strings.Fields(l.proxies.GoSum(c.path + "@" + c.version))[2]
+		sums = strings.Fields(l.Proxies.GoSum(c.path + "@" + c.version))[2]
 	}
 	data, err := os.ReadFile(name)
 	return err == nil, f == goenv.Info || string(data) == sums
 }
 
 // failure reads from go's error how the way to the file ended.
-func (l *lab) failure(c cell, r result, at goenv.File) (goenv.Ending, string) {
+func (l lab) failure(c cell, r golab.Result, at goenv.File) (goenv.Ending, string) {
 	host, _, _ := strings.Cut(c.path, "/")
-	text := r.modules[c.path].Error
+	text := r.Modules[c.path].Error
 	role := roleIn(text)
 	switch {
-	case r.killed:
+	case r.Killed:
 		return goenv.Hung, ""
-	case strings.Contains(r.stderr, "SECURITY ERROR"):
+	case strings.Contains(r.Stderr, "SECURITY ERROR"):
 		return goenv.LateFatal, ""
-	case l.outside.asked(host):
+	case l.Outside.Asked(host):
 		return goenv.WentDirect, ""
 	case strings.Contains(text, "disabled by GOPROXY=off"):
 		return goenv.TurnedOff, ""
 	case text == "":
-		return -1, "no error: " + r.stderr
+		return -1, "no error: " + r.Stderr
 	case strings.Contains(text, "404 Not Found"), strings.Contains(text, "410 Gone"), role == "f":
 		return goenv.NotFound, role
 	case role == "" && at == goenv.Zip:
@@ -203,18 +204,18 @@ func lookupSteps(log []proxytest.Request) (steps []string) {
 }
 
 // observeLookup is observe for the checksum database.
-func (l *lab) observeLookup(c cell, r result) course {
-	w := course{steps: lookupSteps(l.proxies.Requests()), at: goenv.Lookup, end: goenv.Stopped}
+func (l lab) observeLookup(c cell, r golab.Result) course {
+	w := course{steps: lookupSteps(l.Proxies.Requests()), at: goenv.Lookup, end: goenv.Stopped}
 	_, served := l.cached(c, r, goenv.Zip)
 	switch {
-	case r.killed:
+	case r.Killed:
 		w.end = goenv.Hung
 	case served:
 		w.end, w.role = goenv.Served, lastRole(w.steps, goenv.Lookup)
-	case l.outside.asked(proxytest.SumDBName):
+	case l.Outside.Asked(proxytest.SumDBName):
 		w.end = goenv.WentDirect
-	case strings.Contains(r.modules[c.path].Error, "/sumdb/"):
-		w.role = roleIn(r.modules[c.path].Error)
+	case strings.Contains(r.Modules[c.path].Error, "/sumdb/"):
+		w.role = roleIn(r.Modules[c.path].Error)
 	}
 	return w
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/golab"
 	"github.com/org/goproxy-setup/internal/proxytest"
 )
 
@@ -28,23 +29,23 @@ type row struct {
 // role a, {A} the same without scheme and for https, {x} a proxy that refuses
 // connections, {f} a directory without any module. More faults of a role may
 // follow its URL.
-func (l *lab) expand(goproxy string, more map[rune]string) string {
+func (l lab) expand(goproxy string, more map[rune]string) string {
 	for _, role := range roles {
 		lower, upper := fmt.Sprintf("{%c}", role), strings.ToUpper(fmt.Sprintf("{%c}", role))
-		goproxy = strings.ReplaceAll(goproxy, lower, fmt.Sprintf("%s/as=%c%s", l.proxies.URL, role, more[role]))
-		goproxy = strings.ReplaceAll(goproxy, upper, fmt.Sprintf("%s/as=%c%s", strings.TrimPrefix(l.tls.URL, "https://"), role, more[role]))
+		goproxy = strings.ReplaceAll(goproxy, lower, fmt.Sprintf("%s/as=%c%s", l.Proxies.URL, role, more[role]))
+		goproxy = strings.ReplaceAll(goproxy, upper, fmt.Sprintf("%s/as=%c%s", strings.TrimPrefix(l.TLS.URL, "https://"), role, more[role]))
 	}
-	goproxy = strings.ReplaceAll(goproxy, "{host}", strings.TrimPrefix(l.proxies.URL, "http://"))
-	goproxy = strings.ReplaceAll(goproxy, "{HOST}", strings.TrimPrefix(l.tls.URL, "https://"))
-	goproxy = strings.ReplaceAll(goproxy, "{x}", "http://"+l.proxies.Refuse+"/as=x")
-	return strings.ReplaceAll(goproxy, "{f}", "file://"+filepath.ToSlash(l.dir)+"/empty")
+	goproxy = strings.ReplaceAll(goproxy, "{host}", strings.TrimPrefix(l.Proxies.URL, "http://"))
+	goproxy = strings.ReplaceAll(goproxy, "{HOST}", strings.TrimPrefix(l.TLS.URL, "https://"))
+	goproxy = strings.ReplaceAll(goproxy, "{x}", "http://"+l.Proxies.Refuse+"/as=x")
+	return strings.ReplaceAll(goproxy, "{f}", "file://"+filepath.ToSlash(l.Dir)+"/empty")
 }
 
 // compare reports where the model and the go command differ.
-func (r row) compare(t *testing.T, c cell, model, real course, out result) {
+func (r row) compare(t *testing.T, c cell, model, real course, out golab.Result) {
 	t.Helper()
 	if !same(model, real) {
-		t.Errorf("GOPROXY=%s module %s\nmodel: %s\n   go: %s\n%s%s", r.goproxy, c.path, model, real, out.modules[c.path].Error, out.stderr)
+		t.Errorf("GOPROXY=%s module %s\nmodel: %s\n   go: %s\n%s%s", r.goproxy, c.path, model, real, out.Modules[c.path].Error, out.Stderr)
 	}
 }
 
@@ -57,20 +58,20 @@ func (r row) check(t *testing.T) int {
 	goproxy := l.expand(r.goproxy, nil)
 	settings := []string{"GOPROXY=" + goproxy, "GOSUMDB=off"}
 	if r.vouch == goenv.Database {
-		settings[1] = "GOSUMDB=" + proxytest.GOSUMDB + " " + l.proxies.URL + "/sumdb/" + proxytest.SumDBName
+		settings[1] = "GOSUMDB=" + proxytest.GOSUMDB + " " + l.Proxies.URL + "/sumdb/" + proxytest.SumDBName
 	}
 	noProxy := ""
 	if r.noProxy {
 		noProxy = "m*[147].example.com,none"
 		settings = append(settings, "GONOPROXY="+noProxy)
 	}
-	out := l.download(t.Context(), t, settings, cells...)
+	out := l.Download(t.Context(), t, settings, queries(cells)...)
 	chain, err := goenv.ParseChain(goproxy)
 	if err != nil {
 		l.checkRefused(t, err, cells, out)
 		return len(cells)
 	}
-	log := l.proxies.Requests()
+	log := l.Proxies.Requests()
 	for _, c := range cells {
 		r.compare(t, c, r.model(chain, c, noProxy), l.observe(c, out, log), out)
 	}
@@ -78,10 +79,10 @@ func (r row) check(t *testing.T) int {
 }
 
 // checkRefused checks that go refuses a list for the same reason, unasked.
-func (l *lab) checkRefused(t *testing.T, err error, cells []cell, out result) {
+func (l lab) checkRefused(t *testing.T, err error, cells []cell, out golab.Result) {
 	t.Helper()
 	for _, c := range cells {
-		text := out.modules[c.path].Error
+		text := out.Modules[c.path].Error
 		if text == "" {
 			t.Errorf("ParseChain: %v; go accepts the list", err)
 		}
@@ -89,14 +90,14 @@ func (l *lab) checkRefused(t *testing.T, err error, cells []cell, out result) {
 			t.Errorf("ParseChain: %v; go: %s", err, text)
 		}
 	}
-	if log := l.proxies.Requests(); len(log) > 0 {
+	if log := l.Proxies.Requests(); len(log) > 0 {
 		t.Errorf("ParseChain: %v; go asks for %s", err, log[0].RawURL)
 	}
 }
 
 // checkHang makes one proxy fall silent, and kills go as soon as it has asked
 // for all that the model says.
-func (r row) checkHang(t *testing.T, rnd *rand.Rand, l *lab, chain goenv.Chain) int {
+func (r row) checkHang(t *testing.T, rnd *rand.Rand, l lab, chain goenv.Chain) int {
 	files := []goenv.File{goenv.Info, goenv.Mod, goenv.Zip, goenv.Latest}
 	c := newCell(rnd, 1000, files[rnd.IntN(len(files))], goenv.Hang)
 	if rnd.IntN(2) == 0 {
@@ -106,15 +107,15 @@ func (r row) checkHang(t *testing.T, rnd *rand.Rand, l *lab, chain goenv.Chain) 
 	if model.end != goenv.Hung {
 		return 0
 	}
-	ctx := until(t, func() bool { return slices.Equal(stepsOf(c, l.proxies.Requests()), model.steps) })
-	out := l.download(ctx, t, []string{"GOPROXY=" + l.expand(r.goproxy, nil), "GOSUMDB=off"}, c)
-	r.compare(t, c, model, l.observe(c, out, l.proxies.Requests()), out)
+	ctx := golab.Until(t, func() bool { return slices.Equal(stepsOf(c, l.Proxies.Requests()), model.steps) })
+	out := l.Download(ctx, t, []string{"GOPROXY=" + l.expand(r.goproxy, nil), "GOSUMDB=off"}, queries([]cell{c})...)
+	r.compare(t, c, model, l.observe(c, out, l.Proxies.Requests()), out)
 	return 1
 }
 
 // checkDatabase follows the way to the checksum database. Which proxy is pinned
 // holds for a process, so one module is all that a run can show.
-func (r row) checkDatabase(t *testing.T, rnd *rand.Rand, l *lab) int {
+func (r row) checkDatabase(t *testing.T, rnd *rand.Rand, l lab) int {
 	if strings.Contains(r.goproxy, "}//") {
 		return 0 // go asks for //sumdb, which has another meaning here
 	}
@@ -129,9 +130,9 @@ func (r row) checkDatabase(t *testing.T, rnd *rand.Rand, l *lab) int {
 	model.steps = slices.Compact(model.steps)
 	ctx := t.Context()
 	if model.end == goenv.Hung {
-		ctx = until(t, func() bool { return slices.Equal(lookupSteps(l.proxies.Requests()), model.steps) })
+		ctx = golab.Until(t, func() bool { return slices.Equal(lookupSteps(l.Proxies.Requests()), model.steps) })
 	}
-	out := l.download(ctx, t, []string{"GOPROXY=" + goproxy, "GOSUMDB=" + proxytest.GOSUMDB, "GONOPROXY=none"}, c)
+	out := l.Download(ctx, t, []string{"GOPROXY=" + goproxy, "GOSUMDB=" + proxytest.GOSUMDB, "GONOPROXY=none"}, queries([]cell{c})...)
 	r.compare(t, c, model, l.observeLookup(c, out), out)
 	return 1
 }
@@ -160,7 +161,7 @@ func TestDifferentialGoSum(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	l := newLab(t, "")
 	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(text), 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(l.Dir, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -175,9 +176,9 @@ func TestDifferentialGoSum(t *testing.T) {
 					continue
 				}
 				c := newCell(rnd, n, f, first)
-				write("go.sum", l.proxies.GoSum(c.path+"@"+c.version))
-				out := l.download(t.Context(), t, []string{"GOPROXY=" + goproxy, "GOSUMDB=off"}, c)
-				r.compare(t, c, r.model(chain, c, ""), l.observe(c, out, l.proxies.Requests()), out)
+				write("go.sum", l.Proxies.GoSum(c.path+"@"+c.version))
+				out := l.Download(t.Context(), t, []string{"GOPROXY=" + goproxy, "GOSUMDB=off"}, queries([]cell{c})...)
+				r.compare(t, c, r.model(chain, c, ""), l.observe(c, out, l.Proxies.Requests()), out)
 			}
 		}
 	}
@@ -192,10 +193,10 @@ func TestDifferentialSumDB(t *testing.T) {
 		" ", "OFF", "off ", "none", "sum.example.com", "sum.golang.google.cn https://a.example.com", "sum.golang.org https://a.example.com x",
 		"sum.golang.org https://a.example.com:x", proxytest.SumDBName + "+b16d6d3d+x", strings.Replace(proxytest.GOSUMDB, "+b", "+c", 1),
 	} {
-		out := l.download(t.Context(), t, []string{"GOPROXY=" + l.expand("{a}", nil), "GOSUMDB=" + value}, c)
-		refused := strings.Contains(out.modules[c.path].Error, "GOSUMDB")
+		out := l.Download(t.Context(), t, []string{"GOPROXY=" + l.expand("{a}", nil), "GOSUMDB=" + value}, queries([]cell{c})...)
+		refused := strings.Contains(out.Modules[c.path].Error, "GOSUMDB")
 		if db, err := goenv.ParseSumDB(value); refused != (err != nil) {
-			t.Errorf("ParseSumDB(%q) = %+v, %v; go: %s", value, db, err, out.modules[c.path].Error)
+			t.Errorf("ParseSumDB(%q) = %+v, %v; go: %s", value, db, err, out.Modules[c.path].Error)
 		}
 	}
 }

@@ -22,9 +22,22 @@ func MatchPatterns(patterns, modulePath string) bool {
 // cannot match what its author meant.
 type PatternProblem struct {
 	Pattern string // as written; redacted if it is a URL
-	Reason  string
+	Reason  string // one of the constants below
 	Fix     string // the pattern, or several separated by commas, to write instead; "" to leave it out
 }
+
+// What may be wrong with a pattern. Of several reasons the first is given.
+const (
+	BlankInPattern   = "a blank is part of the pattern, so nothing matches"
+	WrongSeparator   = "patterns are separated by commas alone"
+	SchemeInPattern  = "module paths have no scheme"
+	UserInPattern    = "module paths have no user"
+	PortInPattern    = "module paths have no port"
+	UpperCasePattern = "patterns are case-sensitive, and hosts in module paths are lower case"
+	DotsAtEnd        = "a pattern covers all paths below it; ... is no wildcard"
+	DotsWithin       = "the wildcard is *, not ..."
+	MalformedGlob    = "malformed glob, so nothing matches"
+)
 
 // LintPatterns returns the problems of patterns, the value of GOPRIVATE,
 // GONOPROXY or GONOSUMDB, in the order of their appearance and one for each
@@ -57,29 +70,29 @@ func lintPattern(pattern string) (fix, reason string) {
 			reason = why
 		}
 	}
-	set(strings.TrimSpace(fix), "a blank is part of the pattern, so nothing matches")
+	set(strings.TrimSpace(fix), BlankInPattern)
 	if parts := strings.FieldsFunc(fix, isWrongSeparator); len(parts) > 1 || strings.ContainsFunc(fix, isWrongSeparator) {
-		set(fixAll(parts), "patterns are separated by commas alone")
+		set(fixAll(parts), WrongSeparator)
 		return fix, reason
 	}
 	if i := strings.LastIndex(fix, "://"); i >= 0 {
-		set(fix[i+len("://"):], "module paths have no scheme")
+		set(fix[i+len("://"):], SchemeInPattern)
 	}
 	host, rest := fix, ""
 	if i := strings.IndexByte(fix, '/'); i >= 0 {
 		host, rest = fix[:i], fix[i:]
 	}
-	set(host[strings.LastIndexByte(host, '@')+1:]+rest, "module paths have no user")
+	set(host[strings.LastIndexByte(host, '@')+1:]+rest, UserInPattern)
 	host = fix[:len(fix)-len(rest)]
 	if i := strings.IndexByte(host, ':'); i >= 0 {
 		host = host[:i]
-		set(host+rest, "module paths have no port")
+		set(host+rest, PortInPattern)
 	}
-	set(strings.ToLower(host)+rest, "patterns are case-sensitive, and hosts in module paths are lower case")
-	set(strings.TrimSuffix(fix, "/..."), "a pattern covers all paths below it; ... is no wildcard")
-	set(strings.ReplaceAll(fix, "...", "*"), "the wildcard is *, not ...")
+	set(strings.ToLower(host)+rest, UpperCasePattern)
+	set(strings.TrimSuffix(fix, "/..."), DotsAtEnd)
+	set(strings.ReplaceAll(fix, "...", "*"), DotsWithin)
 	if _, err := path.Match(fix, ""); err != nil {
-		return "", "malformed glob, so nothing matches"
+		return "", MalformedGlob
 	}
 	return fix, reason
 }

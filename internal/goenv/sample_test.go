@@ -8,4 +8,5 @@ const (
 	everyRow   = 11
 	everyCell  = 2
 	everyGoSum = 3
+	lookupRuns = 60 // of TestLookupDifferential
 )

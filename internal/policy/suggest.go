@@ -68,3 +68,7 @@ func editDistance(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// Suggest returns a hint for a word that is none of the valid ones: the one
+// that was probably meant, or all of them.
+func Suggest(given string, valid []string) string { return suggest(given, valid) }

@@ -74,6 +74,9 @@ func sarif(r *report.Report, _ Options) ([]byte, error) {
 		if _, known := index[m.ID]; !known {
 			index[m.ID] = len(driver.Rules)
 			name := sarifText{strings.ReplaceAll(m.ID, "-", " ")}
+			if m.ID != "" && m.ID[0] == 'L' { // a rule's number says nothing
+				name.Text = visible(m.Title)
+			}
 			driver.Rules = append(driver.Rules, sarifRule{m.ID, name, name, sarifText{cmp.Or(visible(m.Fix), "see the job summary")}})
 		}
 		results = append(results, sarifResult{
