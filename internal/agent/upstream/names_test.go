@@ -39,11 +39,11 @@ func TestForbiddenAddresses(t *testing.T) {
 		"169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fe80::1", "fd00:ec2::254",
 		"100.100.100.200", "168.63.129.16", "0.0.0.0", "224.0.0.1",
 	} {
-		u := open(t, upstream.Config{URL: base, Limits: short, Resolve: known(map[string][]string{"proxy.example.com": {addr}})})
+		u := open(t, upstream.Config{URL: base, Resolve: known(map[string][]string{"proxy.example.com": {addr}})})
 		if _, f := fetch(t.Context(), u, quoteMod); f == nil || f.Class != decision.NotAllowed || !strings.Contains(f.Detail, "is never asked") {
 			t.Errorf("%s: %+v", addr, f)
 		}
-		u = open(t, upstream.Config{URL: base, Limits: short, Resolve: known(map[string][]string{"proxy.example.com": {addr, "127.0.0.1"}})})
+		u = open(t, upstream.Config{URL: base, Resolve: known(map[string][]string{"proxy.example.com": {addr, "127.0.0.1"}})})
 		if _, f := fetch(t.Context(), u, quoteMod); f != nil {
 			t.Errorf("%s, then a good one: %+v", addr, f)
 		}
@@ -81,7 +81,7 @@ func TestRedirects(t *testing.T) {
 		{"http://bad host/", decision.BadRedirect, "Location header"},
 	} {
 		to = tt.to
-		u := open(t, upstream.Config{URL: parse(t, p), Limits: short, Resolve: names, Allows: allows})
+		u := open(t, upstream.Config{URL: parse(t, p), Resolve: names, Allows: allows})
 		_, f := fetch(t.Context(), u, quoteMod)
 		switch {
 		case tt.class == "" && f != nil:
