@@ -146,7 +146,7 @@ func TestSilence(t *testing.T) {
 	t.Run("zips only", func(t *testing.T) {
 		t.Parallel()
 		cfg := config(t, p, "P/zip:redirect-silent|P/ok", "a", modules...)
-		cfg.Probe.Settings.Probe.Timeout = 200 * time.Millisecond
+		cfg.Probe.Settings.Probe.Timeout = 2 * time.Second // for .mod files too, which are served
 		r := run(t, cfg)
 		if r.Failed != len(modules) || r.Proxies[0].Served != len(modules) || !r.Proxies[0].GaveUp {
 			t.Errorf("got %+v; want all .mod files served, and no zip", r)

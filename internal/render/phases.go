@@ -57,19 +57,19 @@ func (w *screen) phases(r *report.Report) {
 
 // phaseTable writes one table.
 func (w *screen) phaseTable(proxies []report.Proxy, rows []string, label int) {
-	line := pad("", label, false)
+	w.WriteString(pad("", label, false))
 	for _, p := range proxies {
-		line += "  " + pad(head(p.Name), w.columnSize(p, rows), true)
+		w.WriteString("  " + pad(head(p.Name), w.columnSize(p, rows), true))
 	}
-	w.WriteString(line + "\n")
+	w.WriteString("\n")
 	for _, name := range rows {
-		line := pad(LogLine(name), label, false)
+		w.WriteString(pad(LogLine(name), label, false))
 		for _, p := range proxies {
 			text, colour := w.cell(p, name)
 			blanks := pad("", w.columnSize(p, rows)-columns(text), false)
-			line += "  " + blanks + w.colour(colour, text)
+			w.WriteString("  " + blanks + w.colour(colour, text))
 		}
-		w.WriteString(line + "\n")
+		w.WriteString("\n")
 	}
 	w.WriteString("\n")
 }
