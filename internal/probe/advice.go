@@ -14,9 +14,9 @@ import (
 func (p *proxy) next(o outcome, class decision.Class) string {
 	host := o.host
 	if host == "" {
-		host = p.site.base.Host
+		host = p.site.Base.Host
 	}
-	base := goenv.Redact(p.site.base.String())
+	base := goenv.Redact(p.site.Base.String())
 	if o.fix != "" && class == o.class {
 		return o.fix
 	}
@@ -86,19 +86,19 @@ func (p *proxy) nextBlocked(host, what string) string {
 }
 
 func (p *proxy) viaProxy() bool {
-	u, err := p.httpProxy(p.site.base)
+	u, err := p.httpProxy(p.site.Base)
 	return err == nil && u != nil
 }
 
 func (p *proxy) nextLogin(host string) string {
 	advice := fmt.Sprintf("give login and password of machine %s (port included, both needed) in the file that NETRC names", host)
 	switch {
-	case p.site.base.Scheme != "https":
+	case p.site.Base.Scheme != "https":
 		advice = "use https: the go command sends no login over plain http"
-	case p.site.client.User != nil:
+	case p.site.Client.User != nil:
 		advice = fmt.Sprintf("the login for %s was refused: it may have expired", host)
 	}
-	if other := strings.TrimSpace(p.goAuth); other != "" && other != "off" && other != "netrc" {
+	if other := strings.TrimSpace(p.logins.GOAUTH); other != "" && other != "off" && other != "netrc" {
 		advice += "; GOAUTH names a command, which the probe does not run"
 	}
 	return advice
@@ -108,7 +108,7 @@ func (p *proxy) nextZip(o outcome, host string) string {
 	if o.elsewhere(p.site) {
 		switch o.class {
 		case decision.Refused, decision.Timeout, decision.Silent, decision.Reset, decision.Forbidden:
-			return fmt.Sprintf("allow %s, too: %s redirects there for zips", host, p.site.base.Host)
+			return fmt.Sprintf("allow %s, too: %s redirects there for zips", host, p.site.Base.Host)
 		}
 		return p.next(o, o.class)
 	}

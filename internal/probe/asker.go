@@ -9,6 +9,7 @@ import (
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/site"
 )
 
 // Askers are the proxies of a chain, to be asked for single files: with the
@@ -56,7 +57,7 @@ func (a *Askers) At(i int) *Asker { return a.list[i] }
 func (a *Askers) Close() {
 	for _, x := range a.list {
 		if x.known == nil {
-			x.p.site.close()
+			x.p.site.Close()
 		}
 	}
 }
@@ -66,7 +67,7 @@ func (r *run) asker(e policy.Entry) *Asker {
 	if ev, known := p.prepare(); known {
 		return &Asker{p, &Answer{Class: ev.Class, Detail: modproxy.Line(ev.Detail), Next: ev.Next}}
 	}
-	p.site.client.User = r.login(e, p.site.base)
+	p.site.Client.User = r.logins.For(e, p.site.Base)
 	return &Asker{p, nil}
 }
 
@@ -110,7 +111,7 @@ func (a *Asker) ask(ctx context.Context, q question) Answer {
 }
 
 // nextClass is the class whose advice fits: a refused zip is one of zips.
-func nextClass(o outcome, s *site) decision.Class {
+func nextClass(o outcome, s *site.Site) decision.Class {
 	if o.question.kind == decision.Zip && (o.class == decision.Forbidden || o.storageFault(s)) {
 		return decision.ZipBlocked
 	}

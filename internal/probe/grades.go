@@ -16,7 +16,7 @@ import (
 // grades are the outcomes of one proxy, on the way to a verdict.
 type grades struct {
 	proxy    *proxy
-	canary   canary
+	canary   Canary
 	zip      outcome   // of the canary
 	outcomes []outcome // of all that was asked after it
 	waived   []question
@@ -202,11 +202,11 @@ func (g *grades) checks() []decision.Check {
 // phases are the checks of the connection. The second attempt may have used
 // the connection of the first.
 func (o outcome) phases() []decision.Check {
-	list := o.trace.checks(o)
+	list := o.trace.Checks(o.class, o.status, o.detail)
 	if o.before == nil {
 		return list
 	}
-	for _, c := range o.before.checks(o) {
+	for _, c := range o.before.Checks(o.class, o.status, o.detail) {
 		again := slices.ContainsFunc(list, func(l decision.Check) bool { return l.Kind == c.Kind })
 		if c.Class == "" && !again {
 			list = append(list, c)

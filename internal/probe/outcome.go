@@ -7,6 +7,7 @@ import (
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/fault"
 	"github.com/org/goproxy-setup/internal/modproxy"
+	"github.com/org/goproxy-setup/internal/site"
 )
 
 // An outcome is the result of one question.
@@ -21,8 +22,8 @@ type outcome struct {
 	hops     int    // requests, redirects included
 	took     time.Duration
 	latency  time.Duration // from an open connection to the last byte
-	trace    *trace
-	before   *trace // of the first attempt, if this is the second
+	trace    *site.Trace
+	before   *site.Trace // of the first attempt, if this is the second
 
 	retryAfter time.Duration // that the server asks for
 }
@@ -36,11 +37,11 @@ func (o outcome) text() string {
 }
 
 // elsewhere reports whether the answer, or the failure, was another host's.
-func (o outcome) elsewhere(s *site) bool { return o.hops > 1 && o.host != s.base.Host }
+func (o outcome) elsewhere(s *site.Site) bool { return o.hops > 1 && o.host != s.Base.Host }
 
 // storageFault reports whether the proxy redirected to another host, and that
 // host does not serve.
-func (o outcome) storageFault(s *site) bool {
+func (o outcome) storageFault(s *site.Site) bool {
 	switch o.class {
 	case "", decision.Portal, decision.WrongContent, decision.Stalled, decision.RateLimited, decision.NotAllowed, decision.BadRedirect:
 		return false
@@ -54,7 +55,7 @@ func (o *outcome) fail(err error) {
 	if !ok {
 		e = &modproxy.Error{Err: err}
 	}
-	w := o.trace.where()
+	w := o.trace.Where()
 	o.status, o.host, o.proxy, o.retryAfter = e.Status, w.Host, w.Proxy, e.RetryAfter
 	if e.Status == 0 {
 		o.fix = e.Fix

@@ -21,29 +21,27 @@ const projectModules = 5
 
 // canary returns the zip that the entry is asked for first: the policy's, if
 // its name may be told to the entry, or the built-in one.
-func (p *proxy) canary() canary {
+func (p *proxy) canary() Canary {
 	mod, hash, ok := strings.Cut(p.cfg.Settings.Probe.Canary, " ")
 	path, version, isModule := strings.Cut(mod, "@")
 	if !ok || !isModule || module.Check(path, version) != nil || !p.mayKnow(path) {
 		return quote
 	}
-	return canary{Version: module.Version{Path: path, Version: version}, zip: hash}
+	return Canary{Version: module.Version{Path: path, Version: version}, Zip: hash}
 }
 
 // mayKnow reports whether the entry may learn that a module of this name
 // exists.
-func (p *proxy) mayKnow(path string) bool {
-	return p.entry.Private || KnownPublic(path) && !goenv.MatchPatterns(p.private, path)
-}
+func (p *proxy) mayKnow(path string) bool { return MayKnow(p.entry, p.private, path) }
 
 // questions are what is asked once the canary zip was served: what builds need
 // comes first.
-func (p *proxy) questions(c canary) []question {
+func (p *proxy) questions(c Canary) []question {
 	if c != quote {
 		return append(p.project(), p.questionsAbout(c.Version)...)
 	}
 	list := append(p.project(), critical(bigQuestion(decision.BigZip, big)), absentQuestion(),
-		modQuestion(decision.Escape, toml.Version, toml.mod))
+		modQuestion(decision.Escape, toml.Version, toml.Mod))
 	list = append(list, p.databaseQuestions()...)
 	return append(append(list, listQuestion(listed), infoQuestion(quote.Version)), p.toolchain()...)
 }
@@ -64,7 +62,7 @@ func critical(q question) question {
 }
 
 func (p *proxy) databaseQuestions() []question {
-	list := []question{supportedQuestion(p.sumdb), lookupQuestion(p.sumdb, modproxy.SumDBPath(p.sumdb.Name))}
+	list := []question{supportedQuestion(p.sumdb), lookupQuestion(p.sumdb, modproxy.SumDBPath(p.sumdb.Name), quote)}
 	if p.cfg.Settings.SumDB == policy.SumDBRequired {
 		list[0].critical, list[1].critical = true, true
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/site"
 )
 
 // retryPause is the time between the two attempts of a request.
@@ -18,8 +19,9 @@ const retryPause = 100 * time.Millisecond
 type proxy struct {
 	*run
 	entry   policy.Entry
-	site    *site
-	retried atomic.Bool // the one retry is used up
+	site    *site.Site
+	slots   chan struct{} // shared by all proxies of one host
+	retried atomic.Bool   // the one retry is used up
 	wg      sync.WaitGroup
 }
 
@@ -29,7 +31,7 @@ func (r *run) proxy(ctx context.Context, e policy.Entry) decision.Evidence {
 	if ev, known := p.prepare(); known {
 		return ev
 	}
-	p.site.client.User = r.login(e, p.site.base)
+	p.site.Client.User = r.logins.For(e, p.site.Base)
 	ctx, cancel := context.WithTimeout(ctx, r.limit())
 	ev := p.evidence(ctx)
 	r.wg.Go(func() { // the evidence need not wait for that
@@ -43,7 +45,7 @@ func (r *run) proxy(ctx context.Context, e policy.Entry) decision.Evidence {
 // connections.
 func (p *proxy) close() {
 	p.wg.Wait()
-	p.site.close()
+	p.site.Close()
 }
 
 // prepare makes the entry's site, or returns the evidence for an entry that is
@@ -52,7 +54,7 @@ func (p *proxy) prepare() (ev decision.Evidence, known bool) {
 	fail := func(class decision.Class, detail, next string) (decision.Evidence, bool) {
 		return decision.Evidence{Entry: p.entry.Name, Class: class, Detail: detail, Next: next, Took: time.Since(p.start)}, true
 	}
-	base, err := parseBase(p.entry.URL)
+	base, err := site.ParseBase(p.entry.URL)
 	if err != nil {
 		return fail(decision.BadStatus, oneLine(err), "write http://, https:// or file:///DIRECTORY")
 	}
@@ -64,7 +66,8 @@ func (p *proxy) prepare() (ev decision.Evidence, known bool) {
 	if err != nil {
 		return fail(decision.UnknownCA, "its own authority: "+oneLine(err), "correct tls.ca of this proxy: a PEM file, relative to the policy file")
 	}
-	p.site = p.newSite(base, roots)
+	p.slots = p.slotsFor(base.Host)
+	p.site = site.New(base, site.Config{Allows: p.cfg.Settings.Allows, Proxy: p.httpProxy, Roots: roots, Dial: p.cfg.Dial, Idle: perHost})
 	return decision.Evidence{}, false
 }
 
@@ -86,7 +89,7 @@ func (p *proxy) evidence(ctx context.Context) decision.Evidence {
 // refused finds out whether all zips fail, this canary only, or everything.
 func (p *proxy) refused(ctx context.Context, g *grades, zip outcome) {
 	elsewhere := zip.elsewhere(p.site)
-	mod := p.ask(ctx, modQuestion(decision.Zip, g.canary.Version, g.canary.mod))
+	mod := p.ask(ctx, modQuestion(decision.Zip, g.canary.Version, g.canary.Mod))
 	if mod.class == "" || elsewhere && ctx.Err() != nil { // without time to ask: it did answer by a redirect
 		g.zipBlocked = true
 		return
@@ -156,14 +159,14 @@ func (p *proxy) everything(ctx context.Context, g *grades, list []question) {
 // acquire takes a slot of the host.
 func (p *proxy) acquire(ctx context.Context) bool {
 	select {
-	case p.site.slots <- struct{}{}:
+	case p.slots <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
 	}
 }
 
-func (p *proxy) release() { <-p.site.slots }
+func (p *proxy) release() { <-p.slots }
 
 // ask asks one question and waits for its outcome.
 func (p *proxy) ask(ctx context.Context, q question) outcome {
@@ -176,7 +179,7 @@ func (p *proxy) ask(ctx context.Context, q question) outcome {
 
 // noTime is the outcome of a question that was never asked.
 func noTime(q question) outcome {
-	return outcome{question: q, class: decision.Silent, detail: "no time was left to ask", trace: &trace{}}
+	return outcome{question: q, class: decision.Silent, detail: "no time was left to ask", trace: &site.Trace{}}
 }
 
 // attempt asks once, and once more if the failure may have been an accident,
@@ -205,16 +208,16 @@ func accident(c decision.Class) bool { return c == decision.ServerError || c == 
 // once sends one request and judges the answer.
 func (p *proxy) once(ctx context.Context, q question) (o outcome) {
 	p.tell(ctx, Event{Entry: p.entry.Name, Kind: q.kind})
-	t := &trace{}
+	t := &site.Trace{}
 	o = outcome{question: q, trace: t}
 	start := time.Now()
 	defer func() {
 		o.took = time.Since(start)
-		o.detail = p.site.client.Hide(o.detail)
-		o.hops = t.where().Hops
+		o.detail = p.site.Client.Hide(o.detail)
+		o.hops = t.Where().Hops
 		p.tell(ctx, Event{Entry: p.entry.Name, Kind: q.kind, Done: true, Class: o.class, Took: o.took})
 	}()
-	a, err := p.site.client.Get(t.start(ctx), q.path)
+	a, err := p.site.Client.Get(t.Start(ctx), q.path)
 	var body []byte
 	if err == nil {
 		o.status, o.host = 200, a.Host
@@ -232,12 +235,12 @@ func (p *proxy) once(ctx context.Context, q question) (o outcome) {
 		return o
 	}
 	o.class, o.detail = q.judge(body)
-	if shown := p.site.client.Hide(string(body)); o.class != "" && shown != string(body) {
+	if shown := p.site.Client.Hide(string(body)); o.class != "" && shown != string(body) {
 		_, o.detail = q.judge([]byte(shown)) // it may repeat our login, whole or in part
 	}
-	if o.class != "" && p.site.base.Scheme == "file" {
+	if o.class != "" && p.site.Base.Scheme == "file" {
 		o.detail = "not the file it should be" // a link in the work tree may lead anywhere: quote nothing
 	}
-	o.latency = cmp.Or(t.readyFor(), time.Since(start)) // a file has no connection
+	o.latency = cmp.Or(t.ReadyFor(), time.Since(start)) // a file has no connection
 	return o
 }

@@ -42,24 +42,28 @@ type question struct {
 // The built-in canaries are public modules that every mirror has, with hashes
 // that the checksum database vouches for.
 var (
-	quote = canary{
+	quote = Canary{
 		module.Version{Path: "rsc.io/quote", Version: "v1.5.2"},
 		"h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y=", "h1:LzX7hefJvL54yjefDEDHNONDjII0t9xZLPXsUe+TKr0=",
 	}
-	toml = canary{
+	toml = Canary{
 		module.Version{Path: "github.com/BurntSushi/toml", Version: "v0.3.1"},
 		"h1:WXkYYl6Yr3qBf1K79EBnL4mak0OimBfB0XUf9Vl28OQ=", "h1:xHWCNGjB5oqiDr8zfno3MHue2Ht5sIBksp03qcyfWMU=",
 	}
-	listed = module.Version{Path: "golang.org/x/time", Version: "v0.1.0"}
+	xtime = Canary{
+		module.Version{Path: "golang.org/x/time", Version: "v0.1.0"},
+		"h1:xYY+Bajn2a7VBmTM5GikTmnK8ZuX8YgnQCqZpbBNtmA=", "h1:tRJNPiyCQ0inRvYxbN9jk5I+vvW/OXSQhTDSoE431IQ=",
+	}
+	listed = xtime.Version
 	big    = module.Version{Path: "golang.org/x/text", Version: "v0.0.0-20170915032832-14c0d48ead0c"}
 	// impossible can't exist: the domain is reserved for that.
 	impossible = module.Version{Path: "goproxy-probe.invalid/x", Version: "v0.0.1"}
 )
 
-// A canary is a module version whose hashes are known.
-type canary struct {
+// A Canary is a module version whose hashes are known.
+type Canary struct {
 	module.Version
-	zip, mod string // h1; mod is "" if unknown
+	Zip, Mod string // h1; Mod is "" if unknown
 }
 
 // file returns the question for a file of m, which has passed [module.Check].
@@ -75,7 +79,7 @@ func file(kind decision.CheckKind, m module.Version, k modproxy.Kind) question {
 	return question{kind: kind, what: what, path: path, limit: smallLimit}
 }
 
-func zipQuestion(c canary) question {
+func zipQuestion(c Canary) question {
 	q := file(decision.Zip, c.Version, modproxy.Zip)
 	q.critical, q.small = true, c == quote
 	if !q.small {
@@ -89,8 +93,8 @@ func zipQuestion(c canary) question {
 		switch {
 		case err != nil:
 			return decision.WrongContent, fmt.Sprintf("%d bytes that begin like a zip but are none: %v", len(body), err)
-		case h != c.zip:
-			return decision.WrongContent, fmt.Sprintf("a valid zip with other content: its hash is %s, not %s", h, c.zip)
+		case h != c.Zip:
+			return decision.WrongContent, fmt.Sprintf("a valid zip with other content: its hash is %s, not %s", h, c.Zip)
 		}
 		return "", fmt.Sprintf("%d bytes with the known hash", len(body))
 	}
@@ -188,23 +192,23 @@ func supportedQuestion(db goenv.SumDB) question {
 	}
 }
 
-// lookupQuestion asks a checksum database at path for the canary's record.
-func lookupQuestion(db goenv.SumDB, path string) question {
-	lookup, err := modproxy.LookupPath(quote.Path, quote.Version.Version)
+// lookupQuestion asks a checksum database at path for the record of c.
+func lookupQuestion(db goenv.SumDB, path string, c Canary) question {
+	lookup, err := modproxy.LookupPath(c.Path, c.Version.Version)
 	if err != nil {
 		panic(err)
 	}
 	return question{
-		kind: decision.SumDB, what: "the checksum database's record of rsc.io/quote@v1.5.2",
+		kind: decision.SumDB, what: "the checksum database's record of " + c.Path + "@" + c.Version.Version,
 		path: strings.TrimPrefix(path+"/"+lookup, "/"), limit: smallLimit,
 		judge: func(body []byte) (decision.Class, string) {
-			rec, err := checksum.ParseRecord(body, quote.Version, db.Key)
+			rec, err := checksum.ParseRecord(body, c.Version, db.Key)
 			switch {
 			case err != nil && looksLikePage(body):
 				return notThis(body, "a signed record")
 			case err != nil:
 				return decision.WrongContent, err.Error()
-			case rec.Zip != quote.zip || rec.GoMod != quote.mod:
+			case rec.Zip != c.Zip || rec.GoMod != c.Mod:
 				return decision.WrongContent, fmt.Sprintf("it is signed, but for other content: %s", rec.Zip)
 			}
 			return "", "the signature of " + db.Name + " is right"

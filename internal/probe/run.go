@@ -3,10 +3,8 @@ package probe
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,8 +12,8 @@ import (
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/modproxy"
-	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/site"
 )
 
 // A run is what the probes of one call of Run have in common.
@@ -26,8 +24,7 @@ type run struct {
 	databases []policy.Database
 	httpProxy func(*url.URL) (*url.URL, error)
 	private   string // patterns of modules that are nobody else's business
-	goAuth    string
-	useNetrc  bool
+	logins    site.Logins
 
 	wg     sync.WaitGroup
 	events chan Event       // nil if nobody listens
@@ -45,12 +42,10 @@ func newRun(cfg Config) *run {
 	r := &run{
 		cfg: cfg, start: time.Now(), sumdb: cfg.SumDB,
 		httpProxy: modproxy.HTTPProxy(cfg.Settings, getenv),
-		goAuth:    getenv("GOAUTH"),
+		logins:    site.Logins{Netrc: cfg.Netrc, GOAUTH: getenv("GOAUTH"), Policy: cfg.Credentials},
 		slots:     map[string]chan struct{}{},
 	}
-	r.useNetrc = netrc.Used(r.goAuth)
-	patterns := append(slices.Clone(cfg.Settings.Private), getenv("GOPRIVATE"), getenv("GONOPROXY"))
-	r.private = strings.ReplaceAll(strings.Join(patterns, ","), " ", "") // go matches nothing after a blank: meant to be private all the same
+	r.private = PrivatePatterns(cfg.Settings, getenv)
 	if r.sumdb.Key == "" {
 		r.sumdb, _ = goenv.ParseSumDB("sum.golang.org") // known to go: never an error
 	}
@@ -93,6 +88,9 @@ func (r *run) limit() time.Duration {
 	return limit
 }
 
+// perHost is how many requests a host is sent at a time.
+const perHost = 8
+
 // slotsFor returns the slots for concurrent requests to a host.
 func (r *run) slotsFor(host string) chan struct{} {
 	r.mu.Lock()
@@ -128,11 +126,11 @@ func (r *run) database(ctx context.Context, db policy.Database) decision.Databas
 	if ev, known := p.prepare(); known {
 		return fail(ev.Class, ev.Detail)
 	}
-	p.site.client.User = r.netrcLogin(p.site.base) // the policy's are for its proxies
+	p.site.Client.User = r.logins.FromNetrc(p.site.Base) // the policy's are for its proxies
 	defer p.close()
 	ctx, cancel := context.WithTimeout(ctx, r.limit())
 	defer cancel()
-	if o := p.ask(ctx, lookupQuestion(r.sumdb, "")); o.class != "" {
+	if o := p.ask(ctx, lookupQuestion(r.sumdb, "", quote)); o.class != "" {
 		return fail(o.class, modproxy.Line(o.detail))
 	}
 	return d
@@ -161,23 +159,4 @@ func isLoopback(host string) bool {
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
-}
-
-var errNoProxyURL = errors.New("no proxy URL")
-
-// parseBase parses the URL of an entry.
-func parseBase(rawURL string) (*url.URL, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return nil, errors.New("the address is no URL") // the text of err may show a password
-	}
-	switch u.Scheme {
-	case "http", "https":
-		if u.Host != "" {
-			return u, nil
-		}
-	case "file":
-		return u, nil
-	}
-	return nil, errNoProxyURL
 }

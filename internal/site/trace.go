@@ -1,4 +1,4 @@
-package probe
+package site
 
 import (
 	"context"
@@ -27,9 +27,9 @@ type span struct {
 	err   error
 }
 
-// A trace follows one request over its redirects. Its hooks run on goroutines
+// A Trace follows one request over its redirects. Its hooks run on goroutines
 // of the transport, even after the request is over.
-type trace struct {
+type Trace struct {
 	mu    sync.Mutex // guards the fields below
 	hops  int        // requests sent, redirects included
 	host  string     // of the latest hop
@@ -52,8 +52,8 @@ type family struct {
 
 type traceKey struct{}
 
-// start returns a context whose request is followed by the trace.
-func (t *trace) start(ctx context.Context) context.Context {
+// Start returns a context whose request is followed by the trace.
+func (t *Trace) Start(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(context.WithValue(ctx, traceKey{}, t), &httptrace.ClientTrace{
 		DNSStart:          func(httptrace.DNSStartInfo) { t.begin(fault.Resolving, &t.dns) },
 		DNSDone:           t.dnsDone,
@@ -68,17 +68,17 @@ func (t *trace) start(ctx context.Context) context.Context {
 	})
 }
 
-// traceOf returns the trace that follows the request of ctx, or one that
+// TraceOf returns the trace that follows the request of ctx, or one that
 // nobody looks at.
-func traceOf(ctx context.Context) *trace {
-	if t, ok := ctx.Value(traceKey{}).(*trace); ok {
+func TraceOf(ctx context.Context) *Trace {
+	if t, ok := ctx.Value(traceKey{}).(*Trace); ok {
 		return t
 	}
-	return &trace{}
+	return &Trace{}
 }
 
-// hop notes that a request for u leaves, by the HTTP proxy if there is one.
-func (t *trace) hop(u *url.URL, proxy *url.URL) {
+// Hop notes that a request for u leaves, by the HTTP proxy if there is one.
+func (t *Trace) Hop(u *url.URL, proxy *url.URL) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hops++
@@ -92,14 +92,14 @@ func (t *trace) hop(u *url.URL, proxy *url.URL) {
 // enter is for phases that follow each other: a second address is connected to
 // within the same one, and a request that was given another's connection does
 // not go back to wait for its own.
-func (t *trace) enter(p fault.Phase) {
+func (t *Trace) enter(p fault.Phase) {
 	if p > t.phase {
 		t.phase, t.since = p, time.Now()
 	}
 }
 
 // begin enters a phase. Only the first hop's times are kept.
-func (t *trace) begin(p fault.Phase, s *span) {
+func (t *Trace) begin(p fault.Phase, s *span) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.enter(p)
@@ -109,7 +109,7 @@ func (t *trace) begin(p fault.Phase, s *span) {
 }
 
 // end leaves a phase for the next one.
-func (t *trace) end(next fault.Phase, s *span, note string, err error) {
+func (t *Trace) end(next fault.Phase, s *span, note string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.enter(next)
@@ -118,7 +118,7 @@ func (t *trace) end(next fault.Phase, s *span, note string, err error) {
 	}
 }
 
-func (t *trace) dnsDone(i httptrace.DNSDoneInfo) {
+func (t *Trace) dnsDone(i httptrace.DNSDoneInfo) {
 	var addrs []string
 	for _, a := range i.Addrs {
 		addrs = append(addrs, a.String())
@@ -129,7 +129,7 @@ func (t *trace) dnsDone(i httptrace.DNSDoneInfo) {
 	t.end(fault.Connecting, &t.dns, strings.Join(addrs, ", "), i.Err)
 }
 
-func (t *trace) connectStart(_, addr string) {
+func (t *Trace) connectStart(_, addr string) {
 	t.begin(fault.Connecting, &t.tcp)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,7 +138,7 @@ func (t *trace) connectStart(_, addr string) {
 	}
 }
 
-func (t *trace) connectDone(_, addr string, err error) {
+func (t *Trace) connectDone(_, addr string, err error) {
 	t.mu.Lock()
 	for i := range t.families {
 		if f := &t.families[i]; f.name == familyOf(addr) && !f.done {
@@ -163,7 +163,7 @@ func familyOf(addr string) string {
 	return "v4"
 }
 
-func (t *trace) tlsDone(s tls.ConnectionState, err error) {
+func (t *Trace) tlsDone(s tls.ConnectionState, err error) {
 	note := ""
 	if err == nil {
 		note = tls.VersionName(s.Version)
@@ -177,23 +177,23 @@ func (t *trace) tlsDone(s tls.ConnectionState, err error) {
 	t.end(fault.Answering, &t.tls, note, err)
 }
 
-func (t *trace) gotConn() {
+func (t *Trace) gotConn() {
 	t.begin(fault.Answering, &t.http)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ready = time.Now()
 }
 
-// where returns how far the request got.
-func (t *trace) where() fault.Where {
+// Where returns how far the request has got.
+func (t *Trace) Where() fault.Where {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return fault.Where{Phase: t.phase, Host: t.host, Proxy: t.proxy, Hops: t.hops, Waited: time.Since(t.since)}
 }
 
-// readyFor returns how long the connection has been there; the request is
+// ReadyFor returns how long the connection has been there; the request is
 // over.
-func (t *trace) readyFor() time.Duration {
+func (t *Trace) ReadyFor() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ready.IsZero() {
@@ -202,9 +202,9 @@ func (t *trace) readyFor() time.Duration {
 	return time.Since(t.ready)
 }
 
-// checks returns the phases of the connection that the request opened. A phase
+// Checks returns the phases of the connection that the request opened. A phase
 // that never ended failed with the class and detail of the whole request.
-func (t *trace) checks(failed outcome) []decision.Check {
+func (t *Trace) Checks(class decision.Class, status int, detail string) []decision.Check {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var list []decision.Check
@@ -225,14 +225,14 @@ func (t *trace) checks(failed outcome) []decision.Check {
 			c.Detail = "of the HTTP proxy " + t.proxy + ": " + c.Detail
 		}
 		if !p.span.over || p.span.err != nil {
-			c.Class, c.Detail = failed.class, strings.TrimPrefix(c.Detail+"; "+failed.detail, "; ")
+			c.Class, c.Detail = class, strings.TrimPrefix(c.Detail+"; "+detail, "; ")
 			if !p.span.over {
 				c.Took = time.Since(p.span.start)
 			}
 			return append(list, c)
 		}
 		if p.kind == decision.HTTP {
-			c.Status = failed.status
+			c.Status = status
 			if c.Status != 0 {
 				c.Detail = modproxy.StatusText(c.Status)
 			}
