@@ -73,6 +73,23 @@ func (j *Job) WriteFiles(r *report.Report, writes []Write, opt render.Options) (
 	return nil
 }
 
+// WriteFile writes data to the path, as [Job.WriteFiles] does.
+func (j *Job) WriteFile(path string, data []byte) (err error) {
+	full := path
+	if !filepath.IsAbs(full) {
+		full = filepath.Join(j.host.Dir, full)
+	}
+	p, err := j.prepare(filepath.Clean(full), data)
+	if err == nil {
+		err = p.commit()
+		err = errors.Join(err, p.close())
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
 // A pendingFile is complete under a temporary name beside its final one.
 type pendingFile struct {
 	root      *os.Root

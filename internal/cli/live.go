@@ -2,31 +2,22 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/probe"
-	"github.com/org/goproxy-setup/internal/render"
 )
 
 // A live table shows, on a terminal, what each proxy is being asked. It draws
 // over itself and leaves nothing behind.
 type live struct {
-	w     io.Writer // nil draws nothing
-	width int
-	order []string
-	state map[string]string
-	known map[string]bool // entries whose verdict is there
-	drawn int             // lines on the screen
+	canvas *canvas
+	order  []string
+	state  map[string]string
+	known  map[string]bool // entries whose verdict is there
 }
 
 func newLive(h Host, s *policy.Settings) *live {
-	l := &live{state: map[string]string{}, known: map[string]bool{}}
-	if h.ErrWidth <= 0 || h.Getenv("TERM") == "dumb" || h.Getenv("CI") != "" {
-		return l
-	}
-	l.w, l.width = h.Stderr, h.ErrWidth
+	l := &live{canvas: newCanvas(h), state: map[string]string{}, known: map[string]bool{}}
 	for _, e := range s.Proxies() {
 		l.order = append(l.order, e.Name)
 		l.state[e.Name] = "connecting"
@@ -37,9 +28,6 @@ func newLive(h Host, s *policy.Settings) *live {
 
 // show takes one step of the probe.
 func (l *live) show(e probe.Event) {
-	if l.w == nil {
-		return
-	}
 	if _, ok := l.state[e.Entry]; !ok {
 		return // a route to the checksum database
 	}
@@ -58,34 +46,16 @@ func (l *live) show(e probe.Event) {
 }
 
 func (l *live) draw() {
-	var b strings.Builder
-	l.up(&b)
 	longest := 0
 	for _, name := range l.order {
 		longest = max(longest, len(name))
 	}
+	var lines []string
 	for _, name := range l.order {
-		line := []rune(render.LogLine(fmt.Sprintf("  %-*s  %s", longest, name, l.state[name])))
-		b.WriteString(string(line[:min(len(line), l.width-1)]) + "\x1b[K\n")
+		lines = append(lines, fmt.Sprintf("  %-*s  %s", longest, name, l.state[name]))
 	}
-	l.drawn = len(l.order)
-	io.WriteString(l.w, b.String())
-}
-
-// up moves to the first line of the table.
-func (l *live) up(b *strings.Builder) {
-	if l.drawn > 0 {
-		fmt.Fprintf(b, "\x1b[%dA\r", l.drawn)
-	}
+	l.canvas.draw(lines)
 }
 
 // done removes the table.
-func (l *live) done() {
-	if l.w == nil {
-		return
-	}
-	var b strings.Builder
-	l.up(&b)
-	b.WriteString("\x1b[J")
-	io.WriteString(l.w, b.String())
-}
+func (l *live) done() { l.canvas.clear() }

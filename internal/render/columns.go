@@ -57,6 +57,20 @@ func fit(s string, n int) string {
 	return head + "…"
 }
 
+// middle returns s shortened to n columns, "…" in its middle: addresses differ
+// at their ends.
+func middle(s string, n int) string {
+	if columns(s) <= n {
+		return s
+	}
+	head, _ := split(s, n/3)
+	tail := []rune(s)
+	for columns(string(tail)) > n-1-columns(head) {
+		tail = tail[1:]
+	}
+	return head + "…" + string(tail)
+}
+
 // split cuts s after as many characters as fit into n columns, at least one.
 func split(s string, n int) (head, tail string) {
 	used := 0

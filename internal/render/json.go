@@ -15,6 +15,9 @@ func reportJSON(r *report.Report, _ Options) ([]byte, error) {
 	return indentedJSON(versioned)
 }
 
+// EncodeJSON returns v as JSON that may also end up in a log.
+func EncodeJSON(v any) ([]byte, error) { return indentedJSON(v) }
+
 // indentedJSON encodes v for files that may also end up in a log: what would
 // be a command there ("##["), and what cannot be seen, is written as an escape
 // of the same meaning.

@@ -8,11 +8,7 @@ import "strings"
 // "#1") become code, where they are inert and can still be copied. It may begin
 // a paragraph, a list's item or a cell (see markdownCell).
 func markdownText(s string) string {
-	words := strings.Split(strings.TrimSpace(LogLine(s)), " ")
-	for i, w := range words {
-		words[i] = markdownWord(w)
-	}
-	text := strings.Join(words, " ")
+	text := markdownInline(s)
 	// What would begin a list, a rule or the underline of a heading.
 	if strings.IndexAny(text, "-+=0123456789") == 0 {
 		digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
@@ -21,6 +17,16 @@ func markdownText(s string) string {
 		}
 	}
 	return text
+}
+
+// markdownInline is markdownText for where nothing begins a list or a rule: a
+// cell of a table.
+func markdownInline(s string) string {
+	words := strings.Split(strings.TrimSpace(LogLine(s)), " ")
+	for i, w := range words {
+		words[i] = markdownWord(w)
+	}
+	return strings.Join(words, " ")
 }
 
 // markdownWord returns one word as Markdown; punctuation around an address
