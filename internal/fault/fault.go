@@ -59,13 +59,13 @@ func (e *TunnelError) Error() string {
 // OfRequest returns the class of err, which ended a request at w, and what
 // happened, for people: one line. An error that has a status is judged by it.
 func OfRequest(err *modproxy.Error, w Where) (decision.Class, string) {
-	switch err.Status {
-	case 0:
+	switch {
+	case err.Status == 0:
 		return Of(err.Err, w)
-	case http.StatusOK, http.StatusPartialContent:
+	case err.Err != nil && (err.Status == http.StatusOK || err.Status == http.StatusPartialContent):
 		w.Phase = Reading
 		return Of(err.Err, w)
-	}
+	} // a 206 that nobody asked for is wrong by itself
 	detail := modproxy.StatusText(err.Status)
 	if err.Text != "" {
 		detail += fmt.Sprintf(" (%q)", err.Text)

@@ -95,6 +95,7 @@ func TestOfRequest(t *testing.T) {
 		{modproxy.Error{Status: 299}, "", decision.BadStatus, "299"},
 		{modproxy.Error{Status: 200, Err: context.DeadlineExceeded}, "", decision.Stalled, "did not go on within"},
 		{modproxy.Error{Status: 206, Err: modproxy.ErrRange}, "", decision.WrongContent, "another part"},
+		{modproxy.Error{Status: 206}, "", decision.BadStatus, "206 Partial Content"}, // nobody asked for a part
 		{modproxy.Error{Err: io.EOF}, "", decision.Reset, "closed without an answer"},
 	} {
 		class, detail := fault.OfRequest(&tt.err, fault.Where{Phase: fault.Answering, Proxy: tt.proxy})
