@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"bytes"
 	"crypto/x509"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
@@ -248,4 +251,23 @@ func FuzzNewestIn(f *testing.F) {
 			t.Errorf("newestIn = %q, and %q with itself in front", v, again)
 		}
 	})
+}
+
+// A server that serves ranges is known for it.
+func TestRange(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		p.ServeHTTP(rec, r)
+		if rec.Code != http.StatusOK {
+			http.Error(w, "", rec.Code)
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(rec.Body.Bytes()))
+	}))
+	defer srv.Close()
+	res := measure(t, func(c *Config) { c.Load.Requests = 5 }, srv.URL)
+	if a := res.Proxies[0].Abilities[slices.Index(abilities, canRange)]; !a.Yes || !res.OK() {
+		t.Errorf("got %+v, OK %v", a, res.OK())
+	}
 }
