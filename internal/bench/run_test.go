@@ -164,14 +164,14 @@ func TestAbilities(t *testing.T) {
 		no    []string
 		hosts []string
 	}{
-		{"", []string{canRange, canHTTP2}, nil},
-		{"/list:500", []string{canList, canRange, canHTTP2}, nil},
-		{"/latest:404", []string{canLatest, canRange, canHTTP2}, nil},
-		{"/supported:404", []string{canSumDB, canRange, canHTTP2}, nil},
-		{"/lookup:500", []string{canSumDB, canRange, canHTTP2}, nil},
-		{"/toolchain:404", []string{canToolchain, canRange, canHTTP2}, nil},
-		{"/zip:redirect-host", []string{canRange, canHTTP2}, []string{"zips", "big zips"}},
-		{"/big-zip:redirect-host", []string{canRange, canHTTP2}, []string{"big zips"}},
+		{"", []string{canHTTP2}, nil},
+		{"/list:500", []string{canList, canHTTP2}, nil},
+		{"/latest:404", []string{canLatest, canHTTP2}, nil},
+		{"/supported:404", []string{canSumDB, canHTTP2}, nil},
+		{"/lookup:500", []string{canSumDB, canHTTP2}, nil},
+		{"/toolchain:404", []string{canToolchain, canHTTP2}, nil},
+		{"/zip:redirect-host", []string{canHTTP2}, []string{"zips", "big zips"}},
+		{"/big-zip:redirect-host", []string{canHTTP2}, []string{"big zips"}},
 	} {
 		t.Run(strings.Trim(tt.fault, "/"), func(t *testing.T) {
 			t.Parallel()
