@@ -90,5 +90,10 @@ func hostileReport() *report.Report {
 			Path: text(), Version: text(), Fate: report.FateStopped, File: text(), Proxy: text(), Class: text(), Cause: text(),
 		})
 	}
+	list := report.Table{Title: text(), Columns: []string{text(), text()}, More: 3}
+	for range 15 {
+		list.Rows = append(list.Rows, []string{text(), text()})
+	}
+	r.Tables = []report.Table{list, {Title: "no rows", Columns: []string{"a"}}, {Title: "ragged", Columns: []string{"a"}, Rows: [][]string{{text(), text()}, {}}}}
 	return r
 }

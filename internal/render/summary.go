@@ -13,7 +13,8 @@ import (
 const (
 	summaryProxies  = 400 << 10
 	summaryFindings = 600 << 10
-	summaryModules  = 800 << 10
+	summaryModules  = 750 << 10
+	summaryTables   = 850 << 10
 	summaryDetails  = 1000 << 10
 	summaryCell     = 1000 // characters of any one text
 
@@ -33,6 +34,7 @@ func summary(r *report.Report, _ Options) ([]byte, error) {
 	p.proxies(r)
 	p.findings(r)
 	p.preflight(r)
+	p.tables(r)
 	p.settings(r)
 	p.reasons(r)
 	p.checks(r)
@@ -46,6 +48,9 @@ func summary(r *report.Report, _ Options) ([]byte, error) {
 type heading struct{ icon, text string }
 
 func headline(r *report.Report) heading {
+	if r.Command == report.AgentCommand {
+		return agentHeadline(r)
+	}
 	switch r.Outcome {
 	case report.OK:
 		return heading{"✅", "Go modules: the primary proxy is in use"}

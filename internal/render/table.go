@@ -28,6 +28,9 @@ func table(r *report.Report, opt Options) ([]byte, error) {
 	for _, f := range findings {
 		w.finding(f)
 	}
+	for _, t := range r.Tables {
+		w.list(t)
+	}
 	if w.Len() > 0 && r.Summary != "" {
 		w.WriteString("\n")
 	}

@@ -18,10 +18,13 @@ import (
 // meaning or goes away; new fields do not change it.
 const Schema = 1
 
+// AgentCommand is the Command of a report on what an agent has served.
+const AgentCommand = "agent"
+
 // A Report is the result of one run of one subcommand.
 type Report struct {
 	Schema  int    `json:"schema"`
-	Command string `json:"command"` // "setup"
+	Command string `json:"command"` // "setup" or "agent"
 	Version string `json:"version"` // of this program
 
 	Outcome Outcome `json:"outcome"`
@@ -48,6 +51,9 @@ type Report struct {
 	Reasons []string `json:"reasons,omitempty"`
 	// Findings are what a person should know or do, worst first.
 	Findings []Finding `json:"findings,omitempty"`
+	// Tables are lists of the command's own, such as the modules that an agent
+	// has served.
+	Tables []Table `json:"tables,omitempty"`
 
 	// Replay is the input of the decision; see decision.Replay.
 	Replay json.RawMessage `json:"replay,omitempty"`
@@ -110,6 +116,14 @@ type Check struct {
 	Status int    `json:"status,omitempty"` // of HTTP, 0 if none arrived
 	Detail string `json:"detail,omitempty"` // for people
 	TookMS int64  `json:"took_ms"`          // milliseconds
+}
+
+// A Table is a list for people.
+type Table struct {
+	Title   string     `json:"title"`
+	Columns []string   `json:"columns"`
+	Rows    [][]string `json:"rows"`           // each as long as Columns
+	More    int        `json:"more,omitempty"` // rows that are left out for want of space
 }
 
 // A Severity orders findings and picks the kind of annotation.
