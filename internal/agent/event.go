@@ -30,9 +30,11 @@ type Event struct {
 	Kind     string        // "info", "mod", "zip", "list", "latest", "sumdb" or "other"
 	File     modproxy.File // zero unless Kind is that of a module's file
 	Result   Result
+	First    string // the first proxy of the file's route; "" if there is none, or nobody was asked
 	Source   string // the proxy that served the file, now or earlier; "" if none did
 	Grade    store.Grade
 	Outcomes []pool.Outcome // of proxies that were asked before or beside Source, or of all if none served it
+	Cause    string         // why no file was sent, for people: the first line says it, others may follow
 	Bytes    int64
 	Took     time.Duration
 }

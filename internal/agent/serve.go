@@ -56,10 +56,7 @@ func (v *visit) refuse(err error) {
 		return
 	}
 	r := refused(v.name(), err)
-	v.event.Result = r.result
-	if e, ok := errors.AsType[*pool.Error](err); ok {
-		v.event.Outcomes = e.Outcomes
-	}
+	v.event.Result, v.event.Cause, v.event.Outcomes = r.result, r.text, outcomes(err)
 	if r.result == ResultFailed {
 		v.a.log.LogAttrs(v.r.Context(), slog.LevelWarn, "request failed", slog.String("path", modproxy.Line(v.r.URL.Path)),
 			slog.Int("status", r.status), slog.String("cause", modproxy.Line(r.text)))
@@ -67,18 +64,20 @@ func (v *visit) refuse(err error) {
 	r.write(v.w)
 }
 
+// outcomes returns those of an error of the pool.
+func outcomes(err error) []pool.Outcome {
+	if e, ok := errors.AsType[*pool.Error](err); ok {
+		return e.Outcomes
+	}
+	return nil
+}
+
 // name returns what was asked for, for people.
 func (v *visit) name() string {
-	f := v.event.File
-	switch {
-	case f.Path == "":
+	if v.event.File.Path == "" {
 		return modproxy.Line(v.r.URL.Path)
-	case f.Kind == modproxy.List:
-		return "the versions of " + f.Path
-	case f.Kind == modproxy.Latest:
-		return "the latest version of " + f.Path
 	}
-	return f.Path + "@" + f.Version + " (." + string(f.Kind) + ")"
+	return fileName(v.event.File)
 }
 
 func (v *visit) serve() error {
@@ -122,6 +121,7 @@ func (v *visit) module(f modproxy.File, key string) error {
 	if deny != nil {
 		return &refusal{status: deny.status, text: v.name() + ": " + deny.text, result: ResultAbsent}
 	}
+	v.event.First = links[0].Name // there is one, if nobody denies
 	known := v.known(f, judge)
 	v.lookAhead(f, judge)
 	s, err := v.a.pool.Fetch(v.r.Context(), pool.Request{
@@ -137,6 +137,7 @@ func (v *visit) module(f modproxy.File, key string) error {
 	})
 	if err != nil {
 		if changes(f) && !errors.Is(err, fs.ErrNotExist) && v.r.Context().Err() == nil && v.stale(f, key) {
+			v.event.Outcomes = outcomes(err)
 			return nil
 		}
 		return err
