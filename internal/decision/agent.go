@@ -2,6 +2,8 @@ package decision
 
 import (
 	"cmp"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/goenv"
@@ -27,18 +29,32 @@ func ThroughAgent(s *policy.Settings, databases []string, was Inherited, url str
 		chain += ",direct"
 		why += "; what no proxy has is fetched directly"
 	}
-	list := []report.Setting{
-		{Name: "GOPROXY", Value: chain, Why: why},
-		{Name: "GONOPROXY", Value: "none", Why: "the agent routes private modules"},
+	nobody := report.Setting{Name: "GONOPROXY", Value: "none", Why: "the agent routes private modules"}
+	p := AgentPatterns(s, was)
+	if p != "" && chain == url && s.Mode == policy.Routed && !slices.ContainsFunc(s.Chain, func(e policy.Entry) bool { return e.Private }) {
+		nobody.Value, nobody.Why = p, "no proxy of the chain may be asked for private modules: they are fetched from version control, as without the agent"
 	}
-	if p := AgentPatterns(s, was); p != "" {
+	list := []report.Setting{{Name: "GOPROXY", Value: chain, Why: why}, nobody}
+	if p != "" {
 		list = append(list, report.Setting{Name: "GONOSUMDB", Value: p, Why: "private modules are in no public checksum database"})
 	}
 	list = append(list, agentSumDB(s, databases, was))
 	if s.Mode == policy.Enforced {
 		list = append(list, report.Setting{Name: "GOVCS", Value: "*:off", Why: "enforced mode: no version control"})
 	}
-	return list
+	// For what is fetched directly; the agent itself is no business of theirs.
+	around := *s
+	if h := host(url); s.HTTPProxy+s.HTTPSProxy != "" && !loopback(h) {
+		around.NoProxy = strings.Trim(around.NoProxy+","+h, ",")
+	}
+	return append(list, network(&Input{Settings: around, Inherited: was})...)
+}
+
+// loopback reports whether a host is this machine, which the go command never
+// asks by way of a forward proxy.
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || host == "localhost"
 }
 
 func agentSumDB(s *policy.Settings, databases []string, was Inherited) report.Setting {
