@@ -42,9 +42,12 @@ makes it read the policy again.
 	goproxy-setup agent --listen 127.0.0.1:8765
 	goproxy-setup agent --exec -- go build ./...
 
-With --exec it serves one command, on a port of its own, and ends with it: the
-exit code is the command's, or 125 if the agent could not start, 126 if the
-command could not be run and 127 if there is none of that name.
+With --exec it serves one command, on a port of its own, and ends with it. The
+go.sum at hand vouches for what the command gets. Afterwards one line says where
+modules came from, and if a proxy failed, a report says so by the CI system's
+means. The exit code is the command's, 128 and the signal's number if a signal
+ended it, or 125 if the agent could not start, 126 if the command could not be
+run and 127 if there is none of that name.
 
 healthcheck asks a running agent whether it is well. gc removes the files used
 least recently from a store that no agent uses, import takes over those of a
@@ -57,15 +60,17 @@ module had at its first use.`,
 			option{name: "exec", usage: "run the command after \"--\" behind a temporary agent."},
 			option{name: "max-size", arg: "SIZE", usage: "gc: what is left at most, such as 5GB (default: the policy's store.max_size)."},
 			option{name: "remove", usage: "verify: remove what is wrong."},
-			option{name: "log", arg: "FORMAT", usage: "text (the default) or json."},
+			option{name: "log", arg: "FORMAT", usage: "text (the default) or json. With --exec warnings only, if not given."},
 			option{name: "ci", arg: "SYSTEM", usage: "CI system: auto (the default), github, gitlab, jenkins, forgejo or none."},
-			option{name: "write", arg: "KIND=PATH", repeat: true, usage: "with --exec: also write the report to a file; see setup."},
+			option{name: "write", arg: "KIND=PATH", repeat: true, usage: "with --exec: also write the report to a file; may be repeated. Kinds: json,\nmarkdown, codequality, junit, sarif, warnings-ng."},
+			option{name: "check-run", usage: "with --exec on GitHub, also publish a check run (needs \"checks: write\")."},
 			option{name: "credential-host", arg: "NAME=HOST", repeat: true, usage: "let the secret ${NAME} of the policy be sent to HOST; may be repeated."},
 			option{name: "allow-downgrade", usage: "permit \"sumdb: off\" in the policy."},
 			option{name: "credentials", arg: "NAME=VALUE", repeat: true, hidden: true, usage: "secrets for the policy's ${NAME}, one a line; variables of their own serve as well."},
 			option{name: "github-token", arg: "TOKEN", hidden: true, usage: "for the job's environment and the policy of a pull request's base (default GITHUB_TOKEN)."},
 		),
-		run: runAgent,
+		run:  runAgent,
+		exit: execExit,
 	}
 }
 
@@ -123,10 +128,13 @@ func newAgentRun(ctx context.Context, c *call) (*agentRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := logWriter{c.Stderr}
-	r.log = slog.New(slog.NewTextHandler(w, nil))
+	w, opt := logWriter{c.Stderr}, &slog.HandlerOptions{}
+	if c.text("exec") != "" && c.text("log") == "" {
+		opt.Level = slog.LevelWarn // the log is the command's
+	}
+	r.log = slog.New(slog.NewTextHandler(w, opt))
 	if format == "json" {
-		r.log = slog.New(slog.NewJSONHandler(w, nil))
+		r.log = slog.New(slog.NewJSONHandler(w, opt))
 	}
 	return r, r.read(ctx)
 }

@@ -24,6 +24,8 @@ type command struct {
 	// failed, if not nil, is told of every exit with an error, wrong options
 	// included.
 	failed func(c *call, exit int)
+	// exit, if not nil, translates the exit code of an error.
+	exit func(c *call, exit int) int
 }
 
 // commands returns the subcommands in the order of the program's usage. The
@@ -62,7 +64,7 @@ func Main(ctx context.Context, h Host) (exit int) {
 	defer func() {
 		if v := recover(); v != nil {
 			fmt.Fprintf(h.Stderr, "goproxy-setup: bug: %s\n%s", render.LogLine(fmt.Sprint(v)), debug.Stack())
-			exit = ExitFailed
+			exit = cmd.translate(c, ExitFailed)
 			cmd.fail(c, exit)
 		}
 	}()
@@ -72,7 +74,7 @@ func Main(ctx context.Context, h Host) (exit int) {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exit
 	}
-	exit = printError(c, cmd, err)
+	exit = cmd.translate(c, printError(c, cmd, err))
 	cmd.fail(c, exit)
 	return exit
 }
@@ -84,14 +86,38 @@ func printError(c *call, cmd command, err error) int {
 	}
 	u, ok := errors.AsType[*usageError](err)
 	if !ok {
-		return ExitFailed
+		return code(err, ExitFailed)
 	}
 	hint := u.hint
 	if hint == "" {
 		hint = strings.TrimSpace("run \"goproxy-setup "+cmd.name) + " -h\" for its options"
 	}
 	fmt.Fprintf(c.Stderr, "hint: %s\n", render.LogLine(hint))
-	return ExitUsage
+	return code(err, ExitUsage)
+}
+
+// An exitError is an error with an exit code of its own.
+type exitError struct {
+	err  error
+	code int
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// code returns the exit code of an error that has one, and fallback for others.
+func code(err error, fallback int) int {
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	return fallback
+}
+
+func (cmd command) translate(c *call, exit int) int {
+	if cmd.exit != nil {
+		return cmd.exit(c, exit)
+	}
+	return exit
 }
 
 func (cmd command) fail(c *call, exit int) {

@@ -129,6 +129,7 @@ func runSetup(ctx context.Context, c *call) (int, error) {
 	if err != nil {
 		return ExitUsage, err
 	}
+	s.addDefaultReport()
 	in, err := s.input(ctx)
 	if err != nil {
 		return ExitFailed, s.invalid(ctx, err)
@@ -196,11 +197,7 @@ func newSetup(c *call) (s *setup, err error) {
 		return nil, err
 	}
 	s.deadline = time.Now().Add(timeout)
-	if err := s.rules(); err != nil {
-		return nil, err
-	}
-	s.addDefaultReport()
-	return s, nil
+	return s, s.rules()
 }
 
 // openJob reads what the host says about the CI job.
