@@ -35,8 +35,11 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 		return nil, err
 	}
 	s.findings = append(s.findings, p.findings...)
+	if in.Agent, err = s.runningAgent(p); err != nil {
+		return nil, err
+	}
 	chain := s.text("chain")
-	if p.builtIn && chain == "" && s.only == nil && goproxy != "" && !s.override {
+	if in.Agent == nil && p.builtIn && chain == "" && s.only == nil && goproxy != "" && !s.override {
 		in.Keep = true
 		if s.creds, chain, err = splitChain(goproxy); err != nil {
 			return nil, usagef("mend GOPROXY, or give --override", "%w", err)
@@ -193,6 +196,12 @@ func splitChain(list string) (credentials, string, error) {
 
 // probe asks the proxies and decides.
 func (s *setup) probe(ctx context.Context, in *decision.Input) decision.Decision {
+	if in.Agent != nil {
+		s.askAgent(ctx, in)
+		if ctx.Err() != nil || decision.AgentServes(in) {
+			return decision.Decide(*in)
+		}
+	}
 	cfg := s.probeConfig(ctx, in)
 	cfg.GoSum = s.goSum()
 	cfg.Settled = func(seen []decision.Evidence, elapsed time.Duration) (bool, time.Duration) {
@@ -246,9 +255,14 @@ func (s *setup) rootCAs(e policy.Entry) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// goSum reads the build's go.sum. Without one the built-in canaries do.
+// goSum returns the build's go.sum, nil if there is none: then the built-in
+// canaries do.
 func (s *setup) goSum() *checksum.GoSum {
+	if s.sumsRead {
+		return s.sums
+	}
 	sums, _, err := s.readGoSum()
+	s.sums, s.sumsRead = sums, true
 	if err != nil && (s.text("go-sum") != "" || !errors.Is(err, fs.ErrNotExist)) {
 		s.findings = append(s.findings, report.Finding{
 			ID: "go-sum-unreadable", Severity: report.Warning, Title: "go.sum not used",
@@ -314,8 +328,12 @@ func netrcFile(h Host) (text, file string) {
 func (s *setup) place(in *decision.Input, r *report.Report) error {
 	var machines []netrc.Machine
 	var bundles [][]byte
-	for i, e := range in.Settings.Chain {
-		if r.Proxies[i].Use == "left out" || e.Keyword() {
+	rows := r.Proxies
+	if in.Agent != nil {
+		rows = rows[1:] // the first is the agent's
+	}
+	for i, e := range in.Settings.Chain[:min(len(rows), len(in.Settings.Chain))] { // no rows of the chain: nobody of it was chosen
+		if rows[i].Use == "left out" || e.Keyword() {
 			continue
 		}
 		if l, ok := s.creds[e.Name]; ok {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -34,7 +35,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"asked": asked, "fill": fill, "fault": fault,
+			"asked": asked, "fill": fill, "fault": fault, "await": await,
 		},
 	})
 }
@@ -134,6 +135,22 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 		})
 		ts.Check(os.WriteFile(path, []byte(text), 0o644))
 	}
+}
+
+// await NAME FILE: waits until the file is there, which a command writes in the
+// background, and sets the variable NAME to what it holds.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: await NAME FILE")
+	}
+	for range 1000 {
+		if data, err := os.ReadFile(ts.MkAbs(args[1])); err == nil {
+			ts.Setenv(args[0], strings.TrimSpace(string(data)))
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("%s is still not there", args[1])
 }
 
 // fault [TEXT]: from now on the plain server has the fault before all others.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/goproxy-setup/internal/checksum"
 	"github.com/org/goproxy-setup/internal/ci"
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/github"
@@ -36,6 +37,7 @@ left alone; otherwise the public chain is used.`,
 			option{name: "ci", arg: "SYSTEM", usage: "CI system: auto (the default), github, gitlab, jenkins, forgejo or none."},
 			option{name: "format", arg: "FORMAT", usage: "what stdout carries: table (the default), shell, powershell, dotenv or json."},
 			option{name: "write", arg: "KIND=PATH", repeat: true, usage: "also write a file; may be repeated. Kinds: dotenv, shell, powershell,\njson, markdown, codequality, junit, sarif, warnings-ng."},
+			option{name: "agent", arg: "URL", usage: "point the build at the agent that runs there; if it does not serve, the chain\nis the fallback."},
 			option{name: "override", usage: "replace a GOPROXY that is set although there is no policy file."},
 			option{name: "strategy", arg: "STRATEGY", usage: "order or fastest, instead of the policy's."},
 			option{name: "on-fallback", arg: "REACTION", usage: "notice, warn or fail, instead of the policy's."},
@@ -122,6 +124,9 @@ type setup struct {
 	findings []report.Finding // beside those of the decision
 	creds    credentials
 	cas      authorities
+
+	sums     *checksum.GoSum // once sumsRead is set; nil if there is none
+	sumsRead bool
 }
 
 func runSetup(ctx context.Context, c *call) (int, error) {

@@ -45,7 +45,7 @@ func ThroughAgent(s *policy.Settings, databases []string, was Inherited, url str
 	// For what is fetched directly; the agent itself is no business of theirs.
 	around := *s
 	if h := host(url); s.HTTPProxy+s.HTTPSProxy != "" && !loopback(h) {
-		around.NoProxy = strings.Trim(around.NoProxy+","+h, ",")
+		around.NoProxy = AddNoProxy(around.NoProxy, h)
 	}
 	return append(list, network(&Input{Settings: around, Inherited: was})...)
 }

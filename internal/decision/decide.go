@@ -14,6 +14,9 @@ import (
 // Decide computes the settings for one build. It exports all of them or, if
 // the outcome is neither OK nor Fallback, none.
 func Decide(in Input) Decision {
+	if in.Agent != nil {
+		return decideWithAgent(in)
+	}
 	s := &in.Settings
 	seen := index(in.Evidence)
 	verdicts := make([]verdict, len(s.Chain))
@@ -163,13 +166,7 @@ func (d *Decision) chainWhy(s *policy.Settings) string {
 // fallback is the one finding that every user of a fallback sees: it names the
 // primary, the cause and what is used instead.
 func (d *Decision) fallback(s *policy.Settings, primary, first verdict) report.Finding {
-	severity := map[policy.OnFallback]report.Severity{
-		policy.FallbackNotice: report.Notice, policy.FallbackFail: report.Error,
-	}[s.OnFallback]
-	if severity == "" {
-		severity = report.Warning
-	}
-	f := report.Finding{ID: "fallback", Severity: severity, Title: "Module proxy fallback in use", Place: s.Places["chain"]}
+	f := report.Finding{ID: "fallback", Severity: severity(s.OnFallback), Title: "Module proxy fallback in use", Place: s.Places["chain"]}
 	f.Message = fmt.Sprintf("%s is not used: %s; modules come from %s instead", d.Primary, displaced(primary, first), d.Selected)
 	if primary.ev != nil {
 		f.Fix = primary.ev.Next

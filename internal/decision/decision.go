@@ -20,6 +20,9 @@ type Input struct {
 	Evidence  []Evidence      `json:"evidence"`            // one for each proxy that was asked
 	Databases []Database      `json:"databases,omitempty"` // routes to the checksum database besides the chain
 	Inherited Inherited       `json:"inherited"`
+	// Agent is the agent that the build shall use; nil if it shall use the
+	// chain. If the agent serves, nobody else was asked.
+	Agent *RunningAgent `json:"agent,omitempty"`
 	// Container says that the probe ran in a container whose network and
 	// certificates are not those of the steps that follow.
 	Container bool `json:"container,omitempty"`

@@ -3,6 +3,7 @@ package decision
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -93,26 +94,39 @@ func (d *Decision) Report(in *Input) *report.Report {
 }
 
 func (d *Decision) summary(environment string) string {
+	primary, selected := called(d.Primary), called(d.Selected)
 	switch d.Outcome {
 	case report.OK:
-		return fmt.Sprintf("Go modules for environment %q come from %s.", environment, d.Selected)
+		return fmt.Sprintf("Go modules for environment %q come from %s.", environment, selected)
 	case report.Fallback:
 		healthy := slices.ContainsFunc(d.Proxies, func(p report.Proxy) bool {
 			return p.Name == d.Primary && (p.State == report.Usable || p.State == report.Degraded)
 		})
 		switch forbidden := len(d.Settings) == 0; {
 		case healthy && forbidden:
-			return fmt.Sprintf("%s would be used instead of %s, and on_fallback: fail forbids a fallback; nothing was exported.", d.Selected, d.Primary)
+			return fmt.Sprintf("%s would be used instead of %s, and on_fallback: fail forbids a fallback; nothing was exported.", selected, primary)
 		case healthy:
-			return fmt.Sprintf("Fallback: Go modules for environment %q come from %s instead of %s.", environment, d.Selected, d.Primary)
+			return fmt.Sprintf("Fallback: Go modules for environment %q come from %s instead of %s.", environment, selected, primary)
 		case forbidden:
-			return fmt.Sprintf("%s %s, and on_fallback: fail forbids a fallback; nothing was exported.", d.Primary, d.primaryFault())
+			text := fmt.Sprintf("%s %s, and on_fallback: fail forbids a fallback; nothing was exported.", primary, d.primaryFault())
+			if primary != d.Primary { // an article, and no name
+				text = strings.ToUpper(text[:1]) + text[1:]
+			}
+			return text
 		}
-		return fmt.Sprintf("Fallback: Go modules for environment %q come from %s, because %s %s.", environment, d.Selected, d.Primary, d.primaryFault())
+		return fmt.Sprintf("Fallback: Go modules for environment %q come from %s, because %s %s.", environment, selected, primary, d.primaryFault())
 	case report.Kept:
 		return "Existing Go module settings were left as they are."
 	}
 	return fmt.Sprintf("No module proxy of environment %q is usable; nothing was exported.", environment)
+}
+
+// called returns a name as a sentence has it.
+func called(name string) string {
+	if name == AgentName {
+		return "the agent"
+	}
+	return name
 }
 
 // primaryFault says in few words why the primary is not the first: to be silent
