@@ -124,6 +124,13 @@ func newAgentRun(ctx context.Context, c *call) (*agentRun, error) {
 		return nil, err
 	}
 	r := &agentRun{setup: s}
+	if c.text("exec") == "" {
+		// Its log is a file more often than not, where "::add-mask::" would be
+		// the only place that shows a secret.
+		quiet := c.Host
+		quiet.Stderr = io.Discard
+		s.job = openJob(s.job.System, quiet)
+	}
 	format, err := c.choice("log", "text", "json")
 	if err != nil {
 		return nil, err

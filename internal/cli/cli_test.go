@@ -114,7 +114,20 @@ func TestActionIsTheCommandLine(t *testing.T) {
 			t.Errorf("the binary action has no input %q", name)
 		}
 	}
-	for _, a := range []action{main, binary} {
+	agent := readAction(t, filepath.Join(root, "ci-templates", "github", "agent", "action.yml"))
+	for name := range agent.Inputs {
+		known := slices.Contains([]string{"version", "checksum", "download-url", "binary"}, name) // of the program itself
+		if !known && !slices.Contains(options, name) && !slices.ContainsFunc(agentCommand().options, func(o option) bool { return o.name == name }) {
+			t.Errorf("the agent action's input %s is no option of agent or setup", name)
+		}
+	}
+	for _, name := range []string{"url", "log"} {
+		if _, ok := agent.Outputs[name]; !ok {
+			t.Errorf("the agent action has no output %s", name)
+		}
+		delete(agent.Outputs, name)
+	}
+	for _, a := range []action{main, binary, agent} {
 		if got := names(a.Outputs); !slices.Equal(got, writtenOutputs(t)) {
 			t.Errorf("outputs\n%q; setup writes\n%q", got, writtenOutputs(t))
 		}

@@ -169,7 +169,8 @@ func releasedAction(t *testing.T) string {
 func pinnedAction(t *testing.T, image string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"action.yml", "ci-templates/github/binary/action.yml", "ci-templates/github/binary/fetch.sh", ".ci/pin-release.sh"} {
+	for _, name := range []string{"action.yml", "ci-templates/github/binary/action.yml", "ci-templates/github/binary/fetch.sh",
+		"ci-templates/github/agent/action.yml", "ci-templates/github/agent/start.sh", ".ci/pin-release.sh"} {
 		data, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)

@@ -90,7 +90,7 @@ func TestGitLabTemplateText(t *testing.T) {
 	}
 	header, body, _ := strings.Cut(string(template), "\n---\n")
 	for line := range strings.Lines(body) {
-		if strings.Contains(line, "$[[") && !regexp.MustCompile(`^( +[A-Za-z0-9_]+: )?"\.?\$\[\[ inputs\.[a-z0-9-]+ \]\]":?\n$`).MatchString(line) {
+		if strings.Contains(line, "$[[") && !regexp.MustCompile(`^( +[A-Za-z0-9_]+: )?"\.?\$\[\[ inputs\.[a-z0-9-]+ \]\](-exec)?":?\n$`).MatchString(line) {
 			t.Errorf("an input is more than one quoted YAML value: %s", line)
 		}
 	}
@@ -124,8 +124,8 @@ func TestGitLabTemplateText(t *testing.T) {
 // TestTemplatesGiveOptionsThatExist holds the templates to the program: it
 // ignores a variable that belongs to no option.
 func TestTemplatesGiveOptionsThatExist(t *testing.T) {
-	help := must(t, root, environ(), program(t), "setup", "-h")
-	for _, file := range []string{"gitlab/templates/goproxy-setup.yml", "gitlab/README.md", "jenkins/vars/goproxySetup.groovy"} {
+	help := must(t, root, environ(), program(t), "setup", "-h") + must(t, root, environ(), program(t), "agent", "-h")
+	for _, file := range []string{"gitlab/templates/goproxy-setup.yml", "gitlab/README.md", "jenkins/README.md", "jenkins/vars/goproxySetup.groovy", "github/agent.yml", "github/agent/action.yml"} {
 		text, err := os.ReadFile(filepath.Join(root, "ci-templates", file))
 		if err != nil {
 			t.Fatal(err)
@@ -133,12 +133,12 @@ func TestTemplatesGiveOptionsThatExist(t *testing.T) {
 		options := 0
 		for _, m := range regexp.MustCompile(`GOPROXY_SETUP_([A-Z_0-9]+[A-Z0-9])`).FindAllStringSubmatch(string(text), -1) {
 			option := strings.ToLower(strings.ReplaceAll(m[1], "_", "-"))
-			if strings.HasPrefix(option, "binary") || option == "files" {
+			if strings.HasPrefix(option, "binary") || option == "files" || option == "command" {
 				continue // of the templates themselves
 			}
 			options++
-			if !strings.Contains(help, "\t--"+option+" ") && !strings.Contains(help, "\t--"+option+"\n") {
-				t.Errorf("%s gives --%s, which setup does not have", file, option)
+			if !strings.Contains(help, "\t"+m[0]+" ") && !strings.Contains(help, "\t--"+option+" ") && !strings.Contains(help, "\t--"+option+"\n") {
+				t.Errorf("%s gives --%s, which the program does not have", file, option)
 			}
 		}
 		if options == 0 {

@@ -14,7 +14,7 @@ import (
 // actionFiles are ours: each a real action or workflow.
 func actionFiles(t *testing.T) (actions, workflows []string) {
 	t.Helper()
-	actions = []string{"action.yml", "ci-templates/github/binary/action.yml"}
+	actions = []string{"action.yml", "ci-templates/github/binary/action.yml", "ci-templates/github/agent/action.yml"}
 	for _, pattern := range []string{".github/workflows/*.yml", "ci-templates/github/*.yml"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
@@ -62,14 +62,14 @@ func TestActionFilesAreClean(t *testing.T) {
 func TestActionsAreUsable(t *testing.T) {
 	bin := tool(t, "github.sh")
 	dir := t.TempDir()
-	for _, name := range []string{"action.yml", "Dockerfile", "ci-templates/github/binary/action.yml"} {
+	for _, name := range []string{"action.yml", "Dockerfile", "ci-templates/github/binary/action.yml", "ci-templates/github/agent/action.yml"} {
 		data, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		write(t, dir, name, string(data))
 	}
-	for _, action := range []string{"./", "./ci-templates/github/binary"} {
+	for _, action := range []string{"./", "./ci-templates/github/binary", "./ci-templates/github/agent"} {
 		var env strings.Builder
 		for i, name := range outputNames(t) {
 			fmt.Fprintf(&env, "          OUTPUT_%d: ${{ steps.setup.outputs.%s }}\n", i, name)

@@ -27,6 +27,10 @@ use() {
 	*$'\n'* | *$'\r'*) fail "the path of the binary has a line break" "give a plain path" ;;
 	esac
 	echo "path=$path" >>"$GITHUB_OUTPUT"
+	# For steps that run it themselves, such as "goproxy-setup agent --exec".
+	case $path in
+	/*/goproxy-setup | ?:*[\\/]goproxy-setup.exe) [ -z "${GITHUB_PATH:-}" ] || echo "${path%[\\/]*}" >>"$GITHUB_PATH" ;;
+	esac
 	exit 0
 }
 

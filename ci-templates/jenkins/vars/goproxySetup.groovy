@@ -17,16 +17,24 @@ def call(Map options = [:], Closure body = null) {
     if (options.tool) {
         given.add('GOPROXY_SETUP_BINARY=' + tool(options.tool) + '/goproxy-setup')
     }
-    List<String> settings = choose(given)
-    if (body) {
-        return withEnv(settings, body)
+    String files = '.goproxy-setup/' + UUID.randomUUID()
+    try {
+        List<String> settings = choose(given, files)
+        if (body) {
+            return withEnv(settings, body)
+        }
+        return asMap(settings)
+    } finally {
+        if (body && options.agent == 'background') {
+            withEnv(['GOPROXY_SETUP_FILES=' + files]) {
+                sh(label: 'goproxy-setup agent', script: libraryResource('goproxy-setup/stop.sh'))
+            }
+        }
     }
-    return asMap(settings)
 }
 
 /** Runs the program, marks the build, and returns the settings as NAME=value. */
-private List<String> choose(List<String> given) {
-    String files = '.goproxy-setup/' + UUID.randomUUID()
+private List<String> choose(List<String> given, String files) {
     int status = withEnv(given + ['GOPROXY_SETUP_FILES=' + files]) {
         sh(label: 'goproxy-setup', returnStatus: true, script: libraryResource('goproxy-setup/setup.sh'))
     }
@@ -71,6 +79,8 @@ private Map<String, String> names() {
         fallbackExitCode: 'GOPROXY_SETUP_FALLBACK_EXIT_CODE',
         preflight       : 'GOPROXY_SETUP_PREFLIGHT',
         askAll          : 'GOPROXY_SETUP_ASK_ALL',
+        agent           : 'GOPROXY_SETUP_AGENT',
+        store           : 'GOPROXY_SETUP_STORE',
         override        : 'GOPROXY_SETUP_OVERRIDE',
         credentialHost  : 'GOPROXY_SETUP_CREDENTIAL_HOST',
         allowDowngrade  : 'GOPROXY_SETUP_ALLOW_DOWNGRADE',

@@ -59,19 +59,61 @@ goproxy_setup_binary() (
   fail "could not download the binary: see above"
 )
 
-# goproxy_setup DIR OPTION... runs "goproxy-setup setup OPTION...". DIR is for
-# files: git does not see it, or the build would be stamped as modified.
-goproxy_setup() {
+# goproxy_setup_open DIR finds the program for this job: goproxy_setup_path. DIR is
+# for files: git does not see it, or the build would be stamped as modified.
+goproxy_setup_open() {
   # A repository may bring links of these names along, which lead elsewhere.
   [ ! -L "$1" ] || { echo "goproxy-setup: $1 is a symbolic link: remove it from the repository" >&2; return 3; }
   mkdir -p "$1" && rm -f "$1/.gitignore" && echo '*' >"$1/.gitignore" || return
-  goproxy_setup_path=$(goproxy_setup_binary "$1") || return
+  goproxy_setup_path=$(goproxy_setup_binary "$1")
+}
+
+# goproxy_setup_agent DIR starts an agent in the background, waits until it is
+# ready, and makes its URL the value of GOPROXY_SETUP_AGENT. Its process is
+# goproxy_setup_pid, also in FILES.pid. If it does not start, the chain is used
+# without it.
+goproxy_setup_agent() {
+  goproxy_setup_files=${GOPROXY_SETUP_FILES:-$1/agent-$$}
+  GOPROXY_SETUP_STORE="${GOPROXY_SETUP_STORE:-$1/store}" "$goproxy_setup_path" agent --listen 127.0.0.1:0 \
+    --address-file "$goproxy_setup_files.url" >"$goproxy_setup_files.log" 2>&1 </dev/null &
+  goproxy_setup_pid=$!
+  echo "$goproxy_setup_pid" >"$goproxy_setup_files.pid"
+  GOPROXY_SETUP_AGENT=
+  goproxy_setup_tries=50 # of 0.2 s
+  while [ $goproxy_setup_tries -gt 0 ]; do
+    if [ -s "$goproxy_setup_files.url" ]; then
+      GOPROXY_SETUP_AGENT=$(cat "$goproxy_setup_files.url")
+      break
+    fi
+    kill -0 "$goproxy_setup_pid" 2>/dev/null || break
+    goproxy_setup_tries=$((goproxy_setup_tries - 1))
+    sleep 0.2
+  done
+  export GOPROXY_SETUP_AGENT
+  [ -n "$GOPROXY_SETUP_AGENT" ] && return
+  cat "$goproxy_setup_files.log" >&2
+  kill "$goproxy_setup_pid" 2>/dev/null || :
+  echo "goproxy-setup: the agent did not start, so the build does without it" >&2
+}
+
+# goproxy_setup DIR OPTION... runs "goproxy-setup setup OPTION...".
+goproxy_setup() {
+  goproxy_setup_open "$1" || return
+  [ "${GOPROXY_SETUP_AGENT:-}" != background ] || goproxy_setup_agent "$1"
   shift
   "$goproxy_setup_path" setup "$@"
 }
 
+# goproxy_setup_exec DIR OPTION... -- COMMAND... runs the command behind an agent of its own.
+goproxy_setup_exec() {
+  goproxy_setup_open "$1" || return
+  shift
+  "$goproxy_setup_path" agent --exec "$@"
+}
+
 # What earlier builds of this workspace left.
-[ ! -d .goproxy-setup ] || find .goproxy-setup -type f -mtime +1 ! -name 'goproxy-setup-*' -exec rm -f {} +
+[ ! -d .goproxy-setup ] || find .goproxy-setup -path .goproxy-setup/store -prune -o \
+  -type f -mtime +1 ! -name 'goproxy-setup-*' -exec rm -f {} +
 
 export GOPROXY_SETUP_FALLBACK_EXIT_CODE="${GOPROXY_SETUP_FALLBACK_EXIT_CODE:-78}" # UNSTABLE
 goproxy_setup .goproxy-setup --ci jenkins \

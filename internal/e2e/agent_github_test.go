@@ -1,0 +1,199 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/proxytest"
+)
+
+// agentPolicy is a policy whose first proxy breaks at zips. The chain names it
+// on the line agentLine. What is not on this machine is not reached: checksum
+// databases.
+func agentPolicy(p *proxytest.Server) string {
+	return fmt.Sprintf(`version: 1
+https_proxy: "http://127.0.0.1:9"
+proxies:
+  first: { url: "%[1]s/zip:502" }
+  second: { url: "%[1]s/ok", full: true }
+environments:
+  default: { chain: [first, second, direct] }
+`, p.URL)
+}
+
+const agentLine = "7"
+
+// builtThroughAgent reports whether the modules of [project] came by the way
+// that an agent with agentPolicy takes.
+func builtThroughAgent(t *testing.T, p *proxytest.Server) {
+	t.Helper()
+	asked := map[string]int{}
+	for _, r := range p.Requests() {
+		if r.Path == "/rsc.io/quote/@v/v1.5.2.zip" || r.Path == "/rsc.io/sampler/@v/v1.3.0.zip" {
+			asked[r.Prefix]++
+		}
+	}
+	if asked["/zip:502"] == 0 || asked["/ok"] == 0 {
+		t.Errorf("requests for zips: %v; want the first proxy asked, and the second after it", asked)
+	}
+}
+
+// shellImage returns the released image with a shell.
+func shellImage(t *testing.T) string {
+	t.Helper()
+	must(t, root, environ("DOCKER_HOST="+docker(t)), "docker", "load", "--input", filepath.Join(releaseFiles(t), "goproxy-setup-image-shell.tar"))
+	return "goproxy-setup:1.2.3-shell-" + runtime.GOARCH
+}
+
+// agentWorkflow is the workflow of ci-templates with the given replacements,
+// each of which must be there.
+func agentWorkflow(t *testing.T, oldnew ...string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "ci-templates/github/agent.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(text, oldnew[i]) {
+			t.Fatalf("agent.yml has no %q", oldnew[i])
+		}
+		text = strings.ReplaceAll(text, oldnew[i], oldnew[i+1])
+	}
+	return text
+}
+
+// withBinary makes an action of the workflow take the program as it is.
+func withBinary(t *testing.T, action string) []string {
+	uses := "uses: org/goproxy-setup/ci-templates/github/" + action + "@v1"
+	return []string{uses, uses + "\n        with: { binary: " + program(t) + " }"}
+}
+
+// A command of a workflow behind an agent: the build's page names the proxy that
+// failed, at the policy's line, and lists the modules.
+func TestAgentWorkflowCommand(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	dir := project(t, p)
+	write(t, dir, policyFile, agentPolicy(p))
+	run := act(t, dir, agentWorkflow(t, withBinary(t, "binary")...), append(published(releasedAction(t)), "--job", "command")...)
+	if run.exit != 0 {
+		t.Errorf("exit %d", run.exit)
+	}
+	builtThroughAgent(t, p)
+	var warned bool
+	for _, w := range run.commands("warning") {
+		warned = warned || w.Properties["line"] == agentLine && strings.Contains(w.Arg, "first failed while serving")
+	}
+	if !warned {
+		t.Errorf("warnings = %+v; want one at line %s", run.commands("warning"), agentLine)
+	}
+	var summary strings.Builder
+	for _, s := range run.commands("summary") {
+		summary.WriteString(s.Content)
+	}
+	for _, text := range []string{"a fallback was used", "| rsc.io/quote | v1.5.2 | second | first: 502 Bad Gateway |"} {
+		if !strings.Contains(summary.String(), text) {
+			t.Errorf("the summary lacks %q:\n%s", text, &summary)
+		}
+	}
+}
+
+// An agent for the rest of the job: it is ready when its step ends, and the
+// steps that follow build through it.
+func TestAgentWorkflowJob(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	dir := project(t, p)
+	write(t, dir, policyFile, agentPolicy(p))
+	workflow := agentWorkflow(t, append(withBinary(t, "agent"), "- run: go build ./...", "- run: go build ./... && go env GOPROXY")...)
+	t.Cleanup(func() { endAgents(t, dir) })
+	run := act(t, dir, workflow, append(published(releasedAction(t)), "--job", "job", "--env", "RUNNER_TEMP="+dir+"/.temp")...)
+	got := run.values("set-env")["GOPROXY"]
+	if run.exit != 0 || !regexp.MustCompile(`^http://127\.0\.0\.1:\d+,direct$`).MatchString(got) || !strings.Contains(run.log(), "\n"+got+"\n") {
+		t.Errorf("exit %d, GOPROXY=%q; want the agent's URL, and the build to use it", run.exit, got)
+	}
+	if out := run.values("set-output"); out["url"]+",direct" != got || out["fallback-used"] != "false" || out["selected"] != "agent" {
+		t.Errorf("outputs = %v", out)
+	}
+	builtThroughAgent(t, p)
+}
+
+// An agent that cannot start is a warning, and the build does without it.
+func TestAgentWorkflowWithoutAgent(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	dir := project(t, p)
+	write(t, dir, policyFile, agentPolicy(p))
+	write(t, dir, "file", "no folder\n")
+	workflow := agentWorkflow(t, "uses: org/goproxy-setup/ci-templates/github/agent@v1",
+		"uses: org/goproxy-setup/ci-templates/github/agent@v1\n        with: { binary: "+program(t)+", store: file/store }")
+	run := act(t, dir, workflow, append(published(releasedAction(t)), "--job", "job")...)
+	got := run.values("set-env")["GOPROXY"]
+	if run.exit != 0 || !strings.HasSuffix(got, "/ok|direct") {
+		t.Errorf("exit %d, GOPROXY=%q; want the chain", run.exit, got)
+	}
+	if w := fmt.Sprint(run.commands("warning")); !strings.Contains(w, "goproxy-setup agent did not start") {
+		t.Errorf("warnings = %s", w)
+	}
+}
+
+// endAgents ends the agents that a job has left behind in a folder: the runner
+// would.
+func endAgents(t *testing.T, dir string) (ended int) {
+	t.Helper()
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "pid" && filepath.Ext(path) != ".pid" {
+			return nil
+		}
+		text, _ := os.ReadFile(path)
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && isAgent(pid) {
+			ended++
+			syscall.Kill(pid, syscall.SIGTERM)
+			for range 500 {
+				if !isAgent(pid) {
+					return nil
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			t.Errorf("the agent %d does not end", pid)
+		}
+		return nil
+	})
+	return ended
+}
+
+// isAgent reports whether a process is an agent that runs.
+func isAgent(pid int) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && strings.Contains(string(line), "goproxy-setup\x00agent")
+}
+
+// A service container: started before checkout, healthy before the first step,
+// found by its alias from the action's container and from the job's.
+func TestAgentWorkflowService(t *testing.T) {
+	image := golangImage(t)
+	p := bridgeProxy(t, proxytest.Options{})
+	dir := project(t, p)
+	policy := strings.ReplaceAll(strings.TrimSpace(agentPolicy(p)), "\n", "\n            ")
+	workflow := agentWorkflow(t,
+		"container: golang:1.26", "container: "+image,
+		"ghcr.io/org/goproxy-setup:v1-shell", shellImage(t),
+		"environments:\n              default: { chain: [official, goproxy.cn, direct] }", policy,
+		"- run: go build ./...", "- run: go build ./... && go env GOPROXY",
+	)
+	run := act(t, dir, workflow, append(published(releasedAction(t)), "--job", "service", "--env", "HTTPS_PROXY=http://127.0.0.1:9")...)
+	const want = "http://goproxy:8765,direct"
+	if got := run.values("set-env")["GOPROXY"]; run.exit != 0 || got != want || !strings.Contains(run.log(), "\n"+want+"\n") {
+		t.Errorf("exit %d, GOPROXY=%q; want %q, and the build to use it", run.exit, got, want)
+	}
+	builtThroughAgent(t, p)
+}
