@@ -118,15 +118,21 @@ alone:
 `)
 	url, sums := releaseServer(t, engine.bridge)
 	component(t, pipe, url, sums)
-	env := environ("HOME="+t.TempDir(), "DOCKER_HOST="+docker(t))
-	// gitlab-ci-local copies files with the bash and rsync of this image.
-	const helper = "goproxy-setup:e2e-gitlab-helper"
-	write(t, pipe.dir, "helper/Dockerfile", "FROM "+image+"\nADD programs.tar /\n")
-	must(t, pipe.dir+"/helper", env, "sh", "-c", `tar -chPf programs.tar $(for p in bash rsync; do command -v $p; ldd $(command -v $p) | grep -o '/[^ ]*'; done | sort -u)`)
-	must(t, pipe.dir, env, "docker", "build", "--quiet", "--tag", helper, "helper")
-	r := run(t, pipe.dir, env, filepath.Join(tool(t, "gitlab.sh"), "gitlab-ci-local"), "--pull-policy", "if-not-present", "--helper-image", helper)
+	r := pipe.runInContainers(t, image)
 	if r.exit != 0 || status(r, "choose") != "WARN" {
 		t.Errorf("exit %d; want choose WARN\n%s%s", r.exit, r.stdout, r.stderr)
 	}
 	pipe.expect(t, map[string][]string{"later": {"\n" + p.URL + "\n"}, "alone": {"\n" + p.URL + "\n"}})
+}
+
+// runInContainers runs the jobs in real containers; image has Go and a shell.
+func (p *pipeline) runInContainers(t *testing.T, image string) result {
+	t.Helper()
+	env := environ("HOME="+t.TempDir(), "DOCKER_HOST="+docker(t))
+	// gitlab-ci-local copies files with the bash and rsync of this image.
+	const helper = "goproxy-setup:e2e-gitlab-helper"
+	write(t, p.dir, "helper/Dockerfile", "FROM "+image+"\nADD programs.tar /\n")
+	must(t, p.dir+"/helper", env, "sh", "-c", `tar -chPf programs.tar $(for p in bash rsync; do command -v $p; ldd $(command -v $p) | grep -o '/[^ ]*'; done | sort -u)`)
+	must(t, p.dir, env, "docker", "build", "--quiet", "--tag", helper, "helper")
+	return run(t, p.dir, env, filepath.Join(tool(t, "gitlab.sh"), "gitlab-ci-local"), "--pull-policy", "if-not-present", "--helper-image", helper)
 }

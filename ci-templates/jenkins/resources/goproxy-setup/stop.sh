@@ -9,5 +9,5 @@ while [ $tries -gt 0 ] && kill -0 "$pid" 2>/dev/null; do
   tries=$((tries - 1))
   sleep 0.2
 done
-cat "$GOPROXY_SETUP_FILES.log"
+[ ! -s "$GOPROXY_SETUP_FILES.url" ] || cat "$GOPROXY_SETUP_FILES.log" # else it was shown when it did not start
 rm -f "$GOPROXY_SETUP_FILES.pid" "$GOPROXY_SETUP_FILES.url"
