@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -148,35 +147,36 @@ func TestAgentWorkflowWithoutAgent(t *testing.T) {
 	}
 }
 
-// endAgents ends the agents that a job has left behind in a folder: the runner
-// would.
+// endAgents ends the agents that work in a folder or keep files there, as the
+// runner would when the job has ended, and returns how many there were.
 func endAgents(t *testing.T, dir string) (ended int) {
 	t.Helper()
-	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != "pid" && filepath.Ext(path) != ".pid" {
-			return nil
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range lines {
+		line, err := os.ReadFile(file)
+		pid, perr := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil || perr != nil || !strings.Contains(string(line), "goproxy-setup\x00agent") {
+			continue
 		}
-		text, _ := os.ReadFile(path)
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && isAgent(pid) {
-			ended++
-			syscall.Kill(pid, syscall.SIGTERM)
-			for range 500 {
-				if !isAgent(pid) {
-					return nil
-				}
-				time.Sleep(10 * time.Millisecond)
+		if cwd, _ := os.Readlink(filepath.Join(filepath.Dir(file), "cwd")); !strings.Contains(string(line), dir+"/") && !strings.HasPrefix(cwd+"/", dir+"/") {
+			continue
+		}
+		ended++
+		syscall.Kill(pid, syscall.SIGTERM)
+		for range 500 {
+			if left, err := os.ReadFile(file); err != nil || len(left) == 0 { // a zombie has none
+				break
 			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if left, err := os.ReadFile(file); err == nil && len(left) > 0 {
 			t.Errorf("the agent %d does not end", pid)
 		}
-		return nil
-	})
+	}
 	return ended
-}
-
-// isAgent reports whether a process is an agent that runs.
-func isAgent(pid int) bool {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return err == nil && strings.Contains(string(line), "goproxy-setup\x00agent")
 }
 
 // A service container: started before checkout, healthy before the first step,

@@ -14,7 +14,6 @@ echo "log=$dir/log" >>"$GITHUB_OUTPUT"
 GOPROXY_SETUP_STORE=${GOPROXY_SETUP_STORE:-$dir/store} nohup "$BINARY" agent --listen 127.0.0.1:0 --address-file "$dir/url" \
 	>"$dir/log" 2>&1 </dev/null &
 pid=$!
-echo "$pid" >"$dir/pid"
 for ((tries = 0; tries < 100; tries++)); do
 	if [ -s "$dir/url" ]; then
 		url=$(cat "$dir/url")
