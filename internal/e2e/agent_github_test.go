@@ -17,10 +17,10 @@ import (
 	"github.com/org/goproxy-setup/internal/proxytest"
 )
 
-// agentPolicy is a policy whose first proxy breaks at zips. The chain names it
+// jobPolicy is a policy whose first proxy breaks at zips. The chain names it
 // on the line agentLine. What is not on this machine is not reached: checksum
 // databases.
-func agentPolicy(p *proxytest.Server) string {
+func jobPolicy(p *proxytest.Server) string {
 	return fmt.Sprintf(`version: 1
 https_proxy: "http://127.0.0.1:9"
 proxies:
@@ -34,7 +34,7 @@ environments:
 const agentLine = "7"
 
 // builtThroughAgent reports whether the modules of [project] came by the way
-// that an agent with agentPolicy takes.
+// that an agent with jobPolicy takes.
 func builtThroughAgent(t *testing.T, p *proxytest.Server) {
 	t.Helper()
 	asked := map[string]int{}
@@ -84,7 +84,7 @@ func withBinary(t *testing.T, action string) []string {
 func TestAgentWorkflowCommand(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
 	dir := project(t, p)
-	write(t, dir, policyFile, agentPolicy(p))
+	write(t, dir, policyFile, jobPolicy(p))
 	run := act(t, dir, agentWorkflow(t, withBinary(t, "binary")...), append(published(releasedAction(t)), "--job", "command")...)
 	if run.exit != 0 {
 		t.Errorf("exit %d", run.exit)
@@ -113,7 +113,7 @@ func TestAgentWorkflowCommand(t *testing.T) {
 func TestAgentWorkflowJob(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
 	dir := project(t, p)
-	write(t, dir, policyFile, agentPolicy(p))
+	write(t, dir, policyFile, jobPolicy(p))
 	workflow := agentWorkflow(t, append(withBinary(t, "agent"), "- run: go build ./...", "- run: go build ./... && go env GOPROXY")...)
 	run := act(t, dir, workflow, append(published(releasedAction(t)), "--job", "job")...)
 	if n := endAgents(t, filepath.Dir(dir)); n != 1 { // act keeps its folders beside ours
@@ -133,7 +133,7 @@ func TestAgentWorkflowJob(t *testing.T) {
 func TestAgentWorkflowWithoutAgent(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
 	dir := project(t, p)
-	write(t, dir, policyFile, agentPolicy(p))
+	write(t, dir, policyFile, jobPolicy(p))
 	write(t, dir, "file", "no folder\n")
 	workflow := agentWorkflow(t, "uses: org/goproxy-setup/ci-templates/github/agent@v1",
 		"uses: org/goproxy-setup/ci-templates/github/agent@v1\n        with: { binary: "+program(t)+", store: file/store }")
@@ -185,7 +185,7 @@ func TestAgentWorkflowService(t *testing.T) {
 	image := golangImage(t)
 	p := bridgeProxy(t, proxytest.Options{})
 	dir := project(t, p)
-	policy := strings.ReplaceAll(strings.TrimSpace(agentPolicy(p)), "\n", "\n            ")
+	policy := strings.ReplaceAll(strings.TrimSpace(jobPolicy(p)), "\n", "\n            ")
 	workflow := agentWorkflow(t,
 		"container: golang:1.26", "container: "+image,
 		"ghcr.io/org/goproxy-setup:v1-shell", shellImage(t),

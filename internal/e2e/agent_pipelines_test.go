@@ -15,7 +15,7 @@ import (
 // after it. A job that is to set variables for others does without one.
 func TestGitLabAgentInBackground(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
-	pipe := newPipeline(t, p, agentPolicy(p), includeTemplate+`    inputs: {environment: default, agent: background, job: choose}
+	pipe := newPipeline(t, p, jobPolicy(p), includeTemplate+`    inputs: {environment: default, agent: background, job: choose}
 
 build:
   extends: .goproxy-setup
@@ -49,7 +49,7 @@ later:
 // where modules came from.
 func TestGitLabAgentExec(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
-	pipe := newPipeline(t, p, agentPolicy(p), includeTemplate+`
+	pipe := newPipeline(t, p, jobPolicy(p), includeTemplate+`
 build:
   extends: .goproxy-setup-exec
   script:
@@ -79,9 +79,9 @@ fails:
 func TestGitLabAgentService(t *testing.T) {
 	image := golangImage(t)
 	p := bridgeProxy(t, proxytest.Options{})
-	policy := strings.ReplaceAll(strings.TrimSpace(agentPolicy(p)), "\n", "\n          ")
+	policy := strings.ReplaceAll(strings.TrimSpace(jobPolicy(p)), "\n", "\n          ")
 	url, sums := releaseServer(t, engine.bridge)
-	pipe := newPipeline(t, p, agentPolicy(p), `
+	pipe := newPipeline(t, p, jobPolicy(p), `
 include:
   - component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/goproxy-setup@$CI_COMMIT_SHA
     inputs: {agent: "http://goproxy:8765"}
@@ -117,7 +117,7 @@ func TestJenkinsAgent(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
 	workspace := func() string {
 		dir := project(t, p)
-		write(t, dir, ".goproxy-setup.yaml", agentPolicy(p))
+		write(t, dir, ".goproxy-setup.yaml", jobPolicy(p))
 		commit(t, dir)
 		return dir
 	}
