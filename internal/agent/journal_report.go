@@ -282,41 +282,23 @@ func entryOf(s *policy.Settings, name string) policy.Entry {
 	return policy.Entry{Name: name}
 }
 
-// unsoldFindings returns one finding for the files that nobody could serve and
-// one for those that a rule forbids.
+// unsoldFindings returns one finding for the files that nobody could serve, one
+// for those that a rule forbids, and one for the checksum database.
 func (j *Journal) unsoldFindings(s *policy.Settings) (list []report.Finding) {
 	files := slices.SortedFunc(maps.Keys(j.unsold), func(a, b modproxy.File) int { return cmp.Compare(j.unsold[a].number, j.unsold[b].number) })
-	for _, denied := range []bool{false, true} {
-		var these []modproxy.File
-		for _, f := range files {
-			if j.unsold[f].denied == denied {
-				these = append(these, f)
-			}
-		}
-		if len(these) == 0 {
-			continue
-		}
-		first := j.unsold[these[0]]
-		f := report.Finding{
-			ID: "not-served", Severity: report.Error, Title: "Module could not be served", Place: s.Places["chain"],
-			Message: fileName(these[0]) + ": " + first.cause,
-			Fix:     cmp.Or(first.next, "the table has the next step for each proxy; the modules may exist, this is an outage"),
-		}
-		if denied {
-			f.ID, f.Title = "not-allowed", "Module not allowed"
-			f.Fix = cmp.Or(first.next, "ask whoever decides on modules here to allow it, or use another version")
-		}
-		var names []string
-		for _, file := range these[1:min(len(these), maxNamed)] {
-			names = append(names, fileName(file))
-		}
-		if len(names) > 0 {
-			f.Message += "; likewise " + strings.Join(names, ", ")
-		}
-		if n := len(these) - maxNamed; n > 0 {
-			f.Message += fmt.Sprintf(" and %d more", n)
-		}
-		list = append(list, f)
+	denied := slices.DeleteFunc(slices.Clone(files), func(f modproxy.File) bool { return !j.unsold[f].denied })
+	failed := slices.DeleteFunc(files, func(f modproxy.File) bool { return j.unsold[f].denied })
+	if len(failed) > 0 {
+		list = append(list, report.Finding{
+			ID: "not-served", Severity: report.Error, Title: "Module could not be served", Place: s.Places["chain"], Message: j.named(failed),
+			Fix: cmp.Or(j.unsold[failed[0]].next, "the table has the next step for each proxy; the modules may exist, this is an outage"),
+		})
+	}
+	if len(denied) > 0 {
+		list = append(list, report.Finding{
+			ID: "not-allowed", Severity: report.Error, Title: "Module not allowed", Place: s.Places["chain"], Message: j.named(denied),
+			Fix: cmp.Or(j.unsold[denied[0]].next, "ask whoever decides on modules here to allow it, or use another version"),
+		})
 	}
 	if j.sums > 0 {
 		list = append(list, report.Finding{
@@ -326,6 +308,22 @@ func (j *Journal) unsoldFindings(s *policy.Settings) (list []report.Finding) {
 		})
 	}
 	return list
+}
+
+// named says why the first of files was not served, and names some others.
+func (j *Journal) named(files []modproxy.File) string {
+	text := fileName(files[0]) + ": " + j.unsold[files[0]].cause
+	var names []string
+	for _, file := range files[1:min(len(files), maxNamed)] {
+		names = append(names, fileName(file))
+	}
+	if len(names) > 0 {
+		text += "; likewise " + strings.Join(names, ", ")
+	}
+	if n := len(files) - maxNamed; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return text
 }
 
 // fileName names a file for people.

@@ -114,8 +114,16 @@ func TestActionIsTheCommandLine(t *testing.T) {
 			t.Errorf("the binary action has no input %q", name)
 		}
 	}
-	agent := readAction(t, filepath.Join(root, "ci-templates", "github", "agent", "action.yml"))
+	agentFile := filepath.Join(root, "ci-templates", "github", "agent", "action.yml")
+	agent := readAction(t, agentFile)
+	text, err := os.ReadFile(agentFile)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name := range agent.Inputs {
+		if !strings.Contains(string(text), "inputs."+name+" ") {
+			t.Errorf("the agent action does not use its input %s", name)
+		}
 		known := slices.Contains([]string{"version", "checksum", "download-url", "binary"}, name) // of the program itself
 		if !known && !slices.Contains(options, name) && !slices.ContainsFunc(agentCommand().options, func(o option) bool { return o.name == name }) {
 			t.Errorf("the agent action's input %s is no option of agent or setup", name)
