@@ -33,14 +33,15 @@ type (
 		Cases    []junitCase `xml:"testcase"`
 	}
 	junitSuites struct {
-		XMLName xml.Name   `xml:"testsuites"`
-		Suite   junitSuite `xml:"testsuite"`
+		XMLName xml.Name     `xml:"testsuites"`
+		Suites  []junitSuite `xml:"testsuite"`
 	}
 )
 
 // junit writes the suite "proxy reachable" with one case for each entry of the
 // chain. Only a proxy that is down fails; what could not be told, or was not
-// asked, is skipped.
+// asked, is skipped. A diagnosis has the suite "diagnosis" besides, with one
+// case for each check.
 func junit(r *report.Report, _ Options) ([]byte, error) {
 	suite := junitSuite{Name: "proxy reachable", Tests: len(r.Proxies)}
 	var longest int64 // they are asked at the same time
@@ -64,13 +65,61 @@ func junit(r *report.Report, _ Options) ([]byte, error) {
 		suite.Cases = append(suite.Cases, c)
 	}
 	suite.Time = seconds(longest)
-	b, err := xml.MarshalIndent(junitSuites{Suite: suite}, "", "  ")
+	suites := []junitSuite{suite}
+	if len(r.Checks) > 0 {
+		suites = append(suites, junitChecks(r))
+	}
+	b, err := xml.MarshalIndent(junitSuites{Suites: suites}, "", "  ")
 	if err != nil {
 		return nil, err
 	}
 	// "##[" is a command in a log, and the same text with a reference is not.
 	text := strings.ReplaceAll(string(b), "##", "#&#35;")
 	return []byte(xml.Header + text + "\n"), nil
+}
+
+// junitChecks returns the suite with a case for each check of a diagnosis. A
+// check fails by errors and warnings.
+func junitChecks(r *report.Report) junitSuite {
+	suite := junitSuite{Name: "diagnosis", Tests: len(r.Checks)}
+	var longest int64
+	for _, check := range r.Checks {
+		c := junitCase{Class: "goproxy-setup", Name: visible(check.Name), Time: seconds(check.TookMS)}
+		longest = max(longest, check.TookMS)
+		switch {
+		case check.Skipped:
+			suite.Skipped++
+			c.Skipped = &junitNote{Message: visible(check.Detail)}
+		case check.OK:
+			c.Output = visible(check.Detail)
+		default:
+			suite.Failures++
+			c.Failure = junitFindings(r, check)
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	suite.Time = seconds(longest)
+	return suite
+}
+
+// junitFindings says what a check found. Its name ends with the ID of its
+// findings.
+func junitFindings(r *report.Report, check report.Check) *junitNote {
+	note := &junitNote{}
+	for _, f := range r.Findings {
+		if !strings.HasSuffix(check.Name, " "+f.ID) {
+			continue
+		}
+		if note.Type == "" {
+			note.Type, note.Message = f.ID, visible(f.Title+": "+f.Message)
+		}
+		line := visible(string(f.Severity) + ": " + f.Message)
+		if place := f.Place.String(); place != "" {
+			line += " (" + visible(place) + ")"
+		}
+		note.Text += line + fix(f.Fix) + "\n"
+	}
+	return note
 }
 
 // junitDetail says what was found and what to do, a line for each check.

@@ -51,7 +51,12 @@ func headline(r *report.Report) heading {
 	if r.Command == report.AgentCommand {
 		return agentHeadline(r)
 	}
+	if r.Command == "doctor" && r.Outcome == report.OK {
+		return heading{"✅", "Go modules: nothing is wrong"}
+	}
 	switch r.Outcome {
+	case report.Troubled:
+		return heading{"❌", "Go modules: something is wrong here"}
 	case report.OK:
 		return heading{"✅", "Go modules: the primary proxy is in use"}
 	case report.Fallback:

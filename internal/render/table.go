@@ -15,17 +15,25 @@ const (
 	leastCause   = 40
 )
 
-// table writes the report for people: a row for each proxy, the findings, what
-// happened in one sentence, and last the value of GOPROXY.
+// table writes the report for people: the settings in force, a row for each
+// proxy, what checks saw, the findings, what happened in one sentence, and last
+// the value of GOPROXY.
 func table(r *report.Report, opt Options) ([]byte, error) {
 	w := &screen{width: max(cmp.Or(opt.Width, defaultWidth), leastWidth), opt: opt}
 	findings := untold(r)
 	if r.Command == "probe" {
 		w.phases(r)
 	}
+	w.inForce(r)
 	w.proxies(r, findings)
 	w.preflight(r.Preflight)
+	w.checks(r)
+	group := ""
 	for _, f := range findings {
+		if f.Group != group {
+			group = f.Group
+			w.heading(group)
+		}
 		w.finding(f)
 	}
 	for _, t := range r.Tables {
@@ -74,6 +82,7 @@ const (
 	green  = "32"
 	yellow = "33"
 	dim    = "2"
+	bold   = "1"
 )
 
 var stateMarks = map[report.State]struct{ mark, ascii, colour string }{

@@ -49,7 +49,13 @@ type Report struct {
 	Diagnosis string `json:"diagnosis,omitempty"`
 	// Reasons say, in order, which rules led to the result.
 	Reasons []string `json:"reasons,omitempty"`
-	// Findings are what a person should know or do, worst first.
+	// InForce are the settings that are in force, without secrets; Why says
+	// where each comes from.
+	InForce []Setting `json:"in_force,omitempty"`
+	// Checks are what was looked at, in a fixed order, beside the proxies.
+	Checks []Check `json:"checks,omitempty"`
+	// Findings are what a person should know or do, worst first, or worst first
+	// of each group.
 	Findings []Finding `json:"findings,omitempty"`
 	// Tables are lists of the command's own, such as the modules that an agent
 	// has served.
@@ -65,6 +71,7 @@ type Outcome string
 const (
 	OK        Outcome = "ok"        // the primary is in use
 	Fallback  Outcome = "fallback"  // the chosen chain does not begin with the primary
+	Troubled  Outcome = "troubled"  // a diagnosis found something
 	Kept      Outcome = "kept"      // existing settings were reported and left alone
 	Exhausted Outcome = "exhausted" // nothing usable: nothing is exported
 	// Incomplete: the chain does not serve every module of go.sum, or a proxy
@@ -110,12 +117,14 @@ const (
 
 // A Check is one graded request and its time.
 type Check struct {
-	Name   string `json:"name"`             // "dns", "zip", "sumdb" …
-	OK     bool   `json:"ok"`               //
-	Class  string `json:"class,omitempty"`  // of the failure
-	Status int    `json:"status,omitempty"` // of HTTP, 0 if none arrived
-	Detail string `json:"detail,omitempty"` // for people
-	TookMS int64  `json:"took_ms"`          // milliseconds
+	Name string `json:"name"` // "dns", "zip", "sumdb" …
+	OK   bool   `json:"ok"`   //
+	// Skipped says that there was nothing to look at; Detail says why.
+	Skipped bool   `json:"skipped,omitempty"`
+	Class   string `json:"class,omitempty"`  // of the failure
+	Status  int    `json:"status,omitempty"` // of HTTP, 0 if none arrived
+	Detail  string `json:"detail,omitempty"` // for people
+	TookMS  int64  `json:"took_ms"`          // milliseconds
 }
 
 // A Table is a list for people.
@@ -149,6 +158,7 @@ type Finding struct {
 	Message  string   `json:"message"`  // what happened
 	Fix      string   `json:"fix,omitempty"`
 	Place    Place    `json:"place,omitzero"`
+	Group    string   `json:"group,omitempty"` // heading that findings of one kind stand under
 }
 
 // A Place is a position in a file, as a person counts: from 1; 0 is unknown.
