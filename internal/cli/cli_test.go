@@ -43,7 +43,7 @@ func TestHelp(t *testing.T) {
 	for file, args := range map[string][]string{
 		"help.txt": {"-h"}, "help-setup.txt": {"setup", "-h"}, "help-policy.txt": {"policy", "-h"}, "help-version.txt": {"version", "--help"},
 		"help-explain.txt": {"explain", "-h"}, "help-probe.txt": {"probe", "-h"}, "help-agent.txt": {"agent", "-h"},
-		"help-bench.txt": {"bench", "-h"},
+		"help-bench.txt": {"bench", "-h"}, "help-doctor.txt": {"doctor", "-h"},
 	} {
 		h, stdout, stderr := host(t, nil, args...)
 		if exit := Main(t.Context(), h); exit != ExitOK || stderr.Len() > 0 {

@@ -30,15 +30,18 @@ type Host struct {
 	// LookupEnv tells a variable that is empty from one that is not there; nil
 	// if that is not known.
 	LookupEnv      func(string) (string, bool)
-	Dir            string // the working directory, absolute
-	Home           string // the user's home directory, "" if there is none
-	TempDir        string // for files that later steps read, if the CI names no place
-	CacheDir       string // the user's cache directory, "" if there is none
+	Environ        []string // the same as a list, for commands that are run; nil is the process's
+	Dir            string   // the working directory, absolute
+	Home           string   // the user's home directory, "" if there is none
+	TempDir        string   // for files that later steps read, if the CI names no place
+	CacheDir       string   // the user's cache directory, "" if there is none
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Width and ErrWidth are the widths of the terminals that Stdout and
 	// Stderr are, in columns; 0 for what is none.
 	Width, ErrWidth int
+	// Interactive says that a person answers questions on Stdin.
+	Interactive bool
 }
 
 // FromOS returns the host that this process runs on.
@@ -51,6 +54,7 @@ func FromOS() Host {
 	h.Home, _ = os.UserHomeDir()
 	h.CacheDir, _ = os.UserCacheDir()
 	h.Width, h.ErrWidth = width(os.Stdout), width(os.Stderr)
+	h.Interactive = term.IsTerminal(int(os.Stdin.Fd()))
 	return h
 }
 

@@ -31,7 +31,7 @@ type command struct {
 // commands returns the subcommands in the order of the program's usage. The
 // first one runs when none is named.
 func commands() []command {
-	return []command{setupCommand(), policyCommand(), explainCommand(), probeCommand(), benchCommand(), agentCommand(), versionCommand()}
+	return []command{setupCommand(), policyCommand(), explainCommand(), doctorCommand(), probeCommand(), benchCommand(), agentCommand(), versionCommand()}
 }
 
 // A call is one invocation of a command.

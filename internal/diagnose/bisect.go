@@ -1,0 +1,407 @@
+package diagnose
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	modzip "golang.org/x/mod/zip"
+
+	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/modproxy"
+	"github.com/org/goproxy-setup/internal/netrc"
+	"github.com/org/goproxy-setup/internal/policy"
+)
+
+// A Layer is one place that the files of a module come through.
+type Layer struct {
+	Name    string // "module cache", a proxy's name, "checksum database" or "direct"
+	Kind    LayerKind
+	Skipped string // why it was not asked, "" if it was
+	Answers []LayerAnswer
+	Took    time.Duration
+}
+
+// A LayerKind tells layers apart.
+type LayerKind int
+
+const (
+	CacheLayer LayerKind = iota
+	ProxyLayer
+	DatabaseLayer
+	DirectLayer
+)
+
+// A LayerAnswer is what a layer has for one file.
+type LayerAnswer struct {
+	File   string // "info", "mod", "zip", "lookup", "tag"
+	Answer goenv.Answer
+	Hash   string // h1 of a .mod or zip, "" if there is none
+	Detail string // what happened, for people: redacted, one line
+	Took   time.Duration
+}
+
+// answered reports whether the layer has all it should.
+func (l Layer) answered() bool {
+	return l.Skipped == "" && !slices.ContainsFunc(l.Answers, func(a LayerAnswer) bool { return a.Answer != goenv.OK })
+}
+
+// get returns the layer's answer for a file.
+func (l Layer) get(file string) (LayerAnswer, bool) {
+	i := slices.IndexFunc(l.Answers, func(a LayerAnswer) bool { return a.File == file })
+	if i < 0 {
+		return LayerAnswer{}, false
+	}
+	return l.Answers[i], true
+}
+
+// Bisect asks every layer for the files of one module version, side by side,
+// and judges. It asks nobody whom the go command would not ask: no proxy and no
+// database for a private module, no version control if the chain has no
+// "direct".
+func (m *Machine) Bisect(ctx context.Context, mod module.Version) Verdict {
+	proxies := m.Policy.Proxies()
+	layers := make([]Layer, 1, len(proxies)+3) // a slot for each
+	private := goenv.MatchPatterns(m.setting("GONOPROXY"), mod.Path)
+	for _, e := range proxies {
+		layers = append(layers, Layer{Name: e.Name, Kind: ProxyLayer})
+	}
+	layers = append(layers, Layer{Name: "checksum database", Kind: DatabaseLayer}, Layer{Name: "direct", Kind: DirectLayer})
+	layers[0] = Layer{Name: "module cache", Kind: CacheLayer}
+	var record *checksum.Record
+	var wg sync.WaitGroup
+	ask := func(l *Layer, answers func() []LayerAnswer) {
+		wg.Go(func() {
+			start := time.Now()
+			l.Answers = answers()
+			l.Took = time.Since(start)
+		})
+	}
+	ask(&layers[0], func() []LayerAnswer { return m.cached(mod) })
+	for i, e := range proxies {
+		l := &layers[i+1]
+		if private {
+			l.Skipped = "go asks no proxy for it: GONOPROXY or GOPRIVATE matches"
+			continue
+		}
+		ask(l, func() []LayerAnswer { return m.fromProxy(ctx, e, mod) })
+	}
+	db, direct := &layers[len(layers)-2], &layers[len(layers)-1]
+	if db.Skipped = m.noDatabase(mod); db.Skipped == "" {
+		ask(db, func() []LayerAnswer {
+			a, r := m.fromDatabase(ctx, mod, private)
+			record = r
+			return []LayerAnswer{a}
+		})
+	}
+	if direct.Skipped = m.notDirect(private); direct.Skipped == "" {
+		ask(direct, func() []LayerAnswer { return m.fromDirect(ctx, mod) })
+	}
+	wg.Wait()
+	return judge(mod, layers, m.truth(mod, record), m.setting("GOPROXY"))
+}
+
+// hashes are those that bytes of a module are judged by.
+type hashes struct {
+	zip, mod string
+	from     string // who says so: "go.sum", "the checksum database" or ""
+	conflict string // what contradicts it, "" if nothing
+}
+
+// truth returns the hashes of a module: those of go.sum, or of the database.
+func (m *Machine) truth(mod module.Version, r *checksum.Record) (h hashes) {
+	if r != nil {
+		h = hashes{zip: r.Zip, mod: r.GoMod, from: "the checksum database"}
+	}
+	if m.GoSum == nil || m.GoSum.Zip(mod) == "" && m.GoSum.GoMod(mod) == "" {
+		return h
+	}
+	zip, gomod := m.GoSum.Zip(mod), m.GoSum.GoMod(mod)
+	if r != nil && (zip != "" && zip != r.Zip || gomod != "" && gomod != r.GoMod) {
+		h.conflict = "go.sum has another hash than the checksum database"
+		return h
+	}
+	if r == nil {
+		h = hashes{zip: zip, mod: gomod, from: "go.sum"}
+	}
+	return h
+}
+
+// noDatabase says why the checksum database is not asked.
+func (m *Machine) noDatabase(mod module.Version) string {
+	db, err := goenv.ParseSumDB(m.setting("GOSUMDB"))
+	switch {
+	case err != nil:
+		return "go refuses GOSUMDB"
+	case db.Off:
+		return "GOSUMDB is off"
+	case goenv.MatchPatterns(m.setting("GONOSUMDB"), mod.Path):
+		return "go does not look it up: GONOSUMDB or GOPRIVATE matches"
+	}
+	return ""
+}
+
+// notDirect says why version control is not asked.
+func (m *Machine) notDirect(private bool) string {
+	if private || slices.ContainsFunc(m.Policy.Chain, func(e policy.Entry) bool { return e.Name == "direct" }) {
+		return ""
+	}
+	return "the chain does not end in direct"
+}
+
+// cached returns what the module cache has.
+func (m *Machine) cached(mod module.Version) []LayerAnswer {
+	fail := func(err error) []LayerAnswer {
+		return []LayerAnswer{{File: "zip", Answer: goenv.Absent, Detail: err.Error()}}
+	}
+	dir := m.goVariable("GOMODCACHE")
+	if dir == "" {
+		return fail(errors.New("there is no module cache"))
+	}
+	root, err := os.OpenRoot(filepath.Join(dir, "cache", "download"))
+	if err != nil {
+		return fail(errors.New("there is no module cache"))
+	}
+	defer root.Close()
+	var list []LayerAnswer
+	for _, kind := range []modproxy.Kind{modproxy.Info, modproxy.Mod, modproxy.Zip} {
+		file, err := modproxy.File{Path: mod.Path, Version: mod.Version, Kind: kind}.URLPath()
+		if err != nil {
+			return fail(err)
+		}
+		a := LayerAnswer{File: string(kind)}
+		f, err := root.Open(file)
+		if err != nil {
+			a.Answer, a.Detail = goenv.Absent, "not in the cache"
+			list = append(list, a)
+			continue
+		}
+		a.read(mod, kind, f)
+		f.Close()
+		list = append(list, a)
+	}
+	return list
+}
+
+// read judges the form of a file and takes its hash.
+func (a *LayerAnswer) read(mod module.Version, kind modproxy.Kind, f *os.File) {
+	var data []byte
+	info, err := f.Stat()
+	if err == nil && kind != modproxy.Zip {
+		data, err = io.ReadAll(io.LimitReader(f, maxDotMod))
+	}
+	if err != nil {
+		a.Answer, a.Detail = goenv.Unreachable, reason(err).Error()
+		return
+	}
+	if kind == modproxy.Zip {
+		a.zip(f, info.Size())
+		return
+	}
+	a.small(mod, kind, data)
+}
+
+// small judges an .info or a .mod.
+func (a *LayerAnswer) small(mod module.Version, kind modproxy.Kind, data []byte) {
+	var info struct{ Version string }
+	switch {
+	case kind == modproxy.Mod && modfile.ModulePath(data) == "":
+		a.Answer, a.Detail = goenv.Garbage, "no module line: "+modproxy.Line(excerpt(data))
+	case kind == modproxy.Mod:
+		a.Hash = checksum.HashGoMod(data)
+	case json.Unmarshal(data, &info) != nil:
+		a.Answer, a.Detail = goenv.Garbage, "no JSON: "+modproxy.Line(excerpt(data))
+	case info.Version != mod.Version:
+		a.Answer, a.Detail = goenv.Wrong, fmt.Sprintf("for version %q", info.Version)
+	}
+}
+
+// zip takes the hash of a zip.
+func (a *LayerAnswer) zip(f io.ReaderAt, size int64) {
+	hash, err := checksum.HashZip(f, size)
+	if err != nil {
+		a.Answer, a.Detail = goenv.Garbage, modproxy.Line(err.Error())
+		return
+	}
+	a.Hash = hash
+}
+
+// client returns the way to a URL, with the login that go would send.
+func (m *Machine) client(base *url.URL, login Login) (*modproxy.Client, func()) {
+	tr := m.transport()
+	c := &modproxy.Client{Base: base, HTTP: tr}
+	if login != (Login{}) {
+		c.User = url.UserPassword(login.User, login.Password)
+	} else if n, ok := netrc.Lookup(m.Netrc.Machines, base); ok && m.setting("GOAUTH") != "off" {
+		c.User = url.UserPassword(n.Login, n.Password)
+	}
+	return c, tr.CloseIdleConnections
+}
+
+// fromProxy asks a proxy for the three files of a version.
+func (m *Machine) fromProxy(ctx context.Context, e policy.Entry, mod module.Version) []LayerAnswer {
+	base, err := url.Parse(e.URL)
+	if err != nil || policy.ForbiddenHost(base.Hostname()) != "" && base.Scheme != "file" {
+		return []LayerAnswer{{File: "info", Answer: goenv.Unreachable, Detail: "an address that is never asked"}}
+	}
+	c, done := m.client(base, m.Logins[e.Name])
+	defer done()
+	var list []LayerAnswer
+	for _, kind := range []modproxy.Kind{modproxy.Info, modproxy.Mod, modproxy.Zip} {
+		path, err := modproxy.File{Path: mod.Path, Version: mod.Version, Kind: kind}.URLPath()
+		if err != nil {
+			break // checked by the caller
+		}
+		start := time.Now()
+		a := fetch(ctx, c, mod, kind, path)
+		a.Took = time.Since(start)
+		list = append(list, a)
+		if a.Answer == goenv.Hang || a.Answer == goenv.Unreachable {
+			break // the others would end the same way, and take as long
+		}
+	}
+	return list
+}
+
+// fetch asks for one file; its memory is bounded, a zip goes to the disk.
+func fetch(ctx context.Context, c *modproxy.Client, mod module.Version, kind modproxy.Kind, path string) (a LayerAnswer) {
+	a.File = string(kind)
+	got, err := c.Get(ctx, path)
+	if err != nil {
+		a.fail(ctx, err)
+		return a
+	}
+	if kind != modproxy.Zip {
+		limit := int64(maxDotInfo)
+		if kind == modproxy.Mod {
+			limit = maxDotMod
+		}
+		data, err := got.ReadAll(limit)
+		if err != nil {
+			a.fail(ctx, err)
+			return a
+		}
+		a.small(mod, kind, data)
+		a.Detail = c.Hide(a.Detail)
+		return a
+	}
+	defer got.Body.Close()
+	tmp, err := os.CreateTemp("", "goproxy-setup-*.zip")
+	if err != nil {
+		a.Answer, a.Detail = goenv.Unreachable, "no place to keep the zip: "+reason(err).Error()
+		return a
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	size, err := io.Copy(tmp, io.LimitReader(got.Body, modzip.MaxZipFile+1))
+	switch {
+	case err != nil:
+		a.fail(ctx, err)
+	case got.Size >= 0 && size < min(got.Size, modzip.MaxZipFile):
+		a.Answer, a.Detail = goenv.Broken, fmt.Sprintf("cut after %d of %d bytes", size, got.Size)
+	default:
+		a.zip(tmp, size)
+	}
+	return a
+}
+
+// fail notes why there is no file.
+func (a *LayerAnswer) fail(ctx context.Context, err error) {
+	a.Answer, a.Detail = goenv.Unreachable, modproxy.Line(err.Error())
+	e, ok := errors.AsType[*modproxy.Error](err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.Answer, a.Detail = goenv.Absent, modproxy.StatusText(e.Status)
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		a.Answer, a.Detail = goenv.Hang, "no answer within the time"
+	case ok && e.Status == 200 && errors.Is(err, modproxy.ErrTooLarge):
+		a.Answer, a.Detail = goenv.Garbage, "larger than any such file"
+	case ok && e.Status == 200, errors.Is(err, io.ErrUnexpectedEOF):
+		a.Answer, a.Detail = goenv.Broken, "cut off: "+modproxy.Line(err.Error())
+	case ok && e.Status != 0:
+		a.Answer, a.Detail = goenv.Status, modproxy.StatusText(e.Status)
+		if e.Text != "" {
+			a.Detail += ": " + e.Text
+		}
+	}
+}
+
+// fromDatabase asks the checksum database: at the URL of GOSUMDB, else through
+// each proxy, else at its own host.
+func (m *Machine) fromDatabase(ctx context.Context, mod module.Version, private bool) (LayerAnswer, *checksum.Record) {
+	a := LayerAnswer{File: "lookup"}
+	db, err := goenv.ParseSumDB(m.setting("GOSUMDB"))
+	if err != nil {
+		a.Answer, a.Detail = goenv.Unreachable, err.Error()
+		return a, nil
+	}
+	type route struct {
+		base  string
+		under string
+		login Login
+	}
+	var routes []route
+	switch {
+	case db.URL != "":
+		routes = []route{{base: db.URL}}
+	default:
+		for _, e := range m.Policy.Proxies() {
+			if !private {
+				routes = append(routes, route{e.URL, modproxy.SumDBPath(db.Name) + "/", m.Logins[e.Name]})
+			}
+		}
+		routes = append(routes, route{base: "https://" + db.Name})
+	}
+	lookup, err := modproxy.LookupPath(mod.Path, mod.Version)
+	if err != nil {
+		a.Answer, a.Detail = goenv.Unreachable, err.Error()
+		return a, nil
+	}
+	start := time.Now()
+	for i, r := range routes {
+		a.Took = time.Since(start)
+		base, err := url.Parse(r.base)
+		if err != nil {
+			continue
+		}
+		one, cancel := context.WithTimeout(ctx, lookTime) // so that there is time for the next
+		c, done := m.client(base, r.login)
+		record, err := lookUp(one, c, r.under+lookup, mod, db.Key)
+		done()
+		cancel()
+		if err == nil {
+			a.Answer, a.Detail = goenv.OK, ""
+			return a, record
+		}
+		if bad, ok := errors.AsType[*checksum.RecordError](err); ok {
+			a.Answer, a.Detail = goenv.Wrong, modproxy.Line(bad.Error())
+		} else if a.fail(one, err); i == len(routes)-1 || a.Answer == goenv.Hang {
+			a.Detail = goenv.Redact(r.base) + ": " + a.Detail
+		}
+	}
+	return a, nil
+}
+
+func lookUp(ctx context.Context, c *modproxy.Client, path string, mod module.Version, key string) (*checksum.Record, error) {
+	got, err := c.Get(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := got.ReadAll(maxDotInfo)
+	if err != nil {
+		return nil, err
+	}
+	return checksum.ParseRecord(data, mod, key)
+}

@@ -1,0 +1,243 @@
+package diagnose
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// ciFiles are the files of a repository that say how CI builds it.
+var ciFiles = []string{
+	".github/workflows/*.yml", ".github/workflows/*.yaml", ".gitlab-ci.yml", ".gitlab/ci/*.yml", ".forgejo/workflows/*.yml", ".gitea/workflows/*.yml",
+	"Jenkinsfile", ".circleci/config.yml", "azure-pipelines.yml", ".travis.yml", ".woodpecker.yml", "Makefile", "Dockerfile", "Dockerfile.*", "*.Dockerfile",
+}
+
+// A ciValue is a line of such a file that sets a variable.
+type ciValue struct {
+	Assignment
+	shell bool // as a command of a shell
+}
+
+// yamlValue matches NAME: VALUE.
+var yamlValue = regexp.MustCompile(`^["']?([A-Z][A-Z0-9_]+)["']?\s*:\s+(.+?)\s*,?$`)
+
+// readCI returns what the repository's CI files set.
+func (m *Machine) readCI() (list []ciValue, docker []string) {
+	for _, pattern := range ciFiles {
+		files, _ := filepath.Glob(filepath.Join(m.Dir, filepath.FromSlash(pattern))) // ours: never malformed
+		for _, f := range files[:min(len(files), maxFiles)] {
+			data, err := readFile(f, maxFile)
+			if err != nil {
+				continue
+			}
+			if strings.Contains(filepath.Base(f), "Dockerfile") {
+				docker = append(docker, f)
+			}
+			list = append(list, parseCI(f, string(data))...)
+		}
+	}
+	return list, docker
+}
+
+// parseCI returns the lines that set variables, in YAML, in a Dockerfile or as
+// a command of a shell.
+func parseCI(file, text string) (list []ciValue) {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
+		line = strings.TrimSpace(line)
+		found, shell := ciLine(line)
+		for _, a := range found {
+			if a.File, a.Line = file, n; !strings.Contains(a.Value, "${{") {
+				list = append(list, ciValue{a, shell})
+			}
+		}
+	}
+	return list
+}
+
+// ciLine returns what one line sets.
+func ciLine(line string) (list []Assignment, shell bool) {
+	if strings.HasPrefix(line, "#") {
+		return nil, false
+	}
+	if match := yamlValue.FindStringSubmatch(line); match != nil {
+		value := match[2]
+		if q := value[0]; q == '"' || q == '\'' {
+			if end := strings.IndexByte(value[1:], q); end >= 0 {
+				value = value[1 : 1+end]
+			}
+		} else {
+			value, _, _ = strings.Cut(value, " #")
+		}
+		return []Assignment{{Name: match[1], Value: strings.TrimSpace(value), Computed: strings.Contains(value, "$")}}, false
+	}
+	for _, verb := range []string{"ENV ", "ARG "} {
+		rest, ok := strings.CutPrefix(line, verb)
+		if !ok {
+			continue
+		}
+		if name, value, pair := strings.Cut(rest, " "); pair && !strings.Contains(name, "=") {
+			rest = name + "=" + strings.TrimSpace(value) // the old form
+		}
+		for word := range strings.FieldsSeq(rest) {
+			if name, value, ok := strings.Cut(word, "="); ok {
+				list = append(list, Assignment{Name: name, Value: strings.Trim(value, `"'`), Computed: strings.Contains(value, "$")})
+			}
+		}
+		return list, false
+	}
+	for _, verb := range []string{"run:", "script:", "RUN", "sh '", `sh "`} {
+		line = strings.TrimSpace(strings.TrimPrefix(line, verb))
+	}
+	for _, words := range shellWords(line) {
+		if words[0].text == "export" {
+			words = words[1:]
+		}
+		for _, w := range words {
+			name, value, ok := strings.Cut(w.text, "=")
+			if !ok {
+				break
+			}
+			list = append(list, Assignment{Name: name, Value: value, Computed: w.computed, Cut: w.cut})
+		}
+	}
+	return list, true
+}
+
+// ciSettings finds settings in CI files that go refuses, or that cannot mean
+// what their author thought.
+func ciSettings(_ context.Context, m *Machine) Result {
+	list, _ := m.readCI()
+	var r Result
+	n := 0
+	for _, v := range list {
+		f := Finding{Severity: report.Error, Place: m.place(v.File, v.Line)}
+		switch {
+		case v.Name == "GOPROXY" && v.Cut:
+			f.Message, f.Fix = "the bar in GOPROXY is not quoted: the shell takes what follows for a command", fmt.Sprintf("GOPROXY='%s|direct'", redact(v.Value))
+		case v.Computed:
+			continue
+		case v.Name == "GOPROXY":
+			n++
+			f.Message, f.Fix = refusedChain(v.Value)
+		case v.Name == "GOPRIVATE" || v.Name == "GONOPROXY" || v.Name == "GONOSUMDB":
+			n++
+			if p := goenv.LintPatterns(v.Value); len(p) > 0 {
+				f.Message, f.Fix = fmt.Sprintf("%s: pattern %q matches nothing: %s", v.Name, p[0].Pattern, p[0].Reason), v.Name+"="+fixPatterns(v.Value, p)
+			}
+		}
+		if f.Message != "" {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	if n == 0 && len(r.Findings) == 0 {
+		return skipped("no CI file sets where modules come from")
+	}
+	return r
+}
+
+// refusedChain says why go refuses a GOPROXY list, and what to write.
+func refusedChain(value string) (why, fix string) {
+	chain, err := goenv.ParseChain(value)
+	for _, e := range chain {
+		if err == nil && e.Proxy() {
+			_, err = goenv.CheckEntry(e.Value)
+		}
+	}
+	if err == nil {
+		return "", ""
+	}
+	return err.Error() + ": go refuses the whole list", "write proxies as https://HOST, and direct or off in lower case"
+}
+
+// ciChecksOff finds that a CI file switches off what guards against changed
+// modules.
+func ciChecksOff(_ context.Context, m *Machine) Result {
+	list, _ := m.readCI()
+	var r Result
+	for _, v := range list {
+		f := Finding{Place: m.place(v.File, v.Line)}
+		switch {
+		case v.Name == "GOSUMDB" && v.Value == "off":
+			f.Message, f.Fix = "GOSUMDB=off: modules without a line in go.sum are believed as any proxy sends them", "leave it on; private modules belong into GONOSUMDB or GOPRIVATE"
+		case v.Name == "GONOSUMCHECK":
+			f.Message, f.Fix = "go knows no GONOSUMCHECK: the line changes nothing", "remove it"
+		case (v.Name == "GONOSUMDB" || v.Name == "GOPRIVATE" || v.Name == "GOINSECURE") && v.Value == "*":
+			f.Message, f.Fix = v.Name+"=* concerns every module, public ones too", "name the hosts of your own modules"
+		case v.Name == "GIT_SSL_NO_VERIFY" && v.Value != "" && v.Value != "false" && v.Value != "0":
+			f.Message, f.Fix = "GIT_SSL_NO_VERIFY: git believes every certificate", "give git the authority it lacks: GIT_SSL_CAINFO"
+		default:
+			continue
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	return r
+}
+
+// dockerLoses finds Dockerfiles that run go without the settings of the job:
+// the environment of a CI job does not reach "docker build".
+func dockerLoses(_ context.Context, m *Machine) Result {
+	list, docker := m.readCI()
+	if len(docker) == 0 {
+		return skipped("there is no Dockerfile")
+	}
+	if !m.HasPolicy && m.Settings.Lookup("GOPROXY").Origin != goenv.Environment {
+		return skipped("GOPROXY is Go's default")
+	}
+	var r Result
+	for _, file := range docker {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		line := goRun(string(data))
+		for _, v := range list {
+			if v.File == file && v.Name == "GOPROXY" {
+				line = 0
+			}
+		}
+		if line == 0 || regexp.MustCompile(`(?m)^\s*ARG\s+GOPROXY`).Match(data) {
+			continue
+		}
+		r.Findings = append(r.Findings, Finding{
+			Severity: report.Notice, Place: m.place(file, line), Message: "go runs here without the GOPROXY of the job: its environment does not reach \"docker build\"",
+			Fix: "add \"ARG GOPROXY\" above this line, and build with --build-arg GOPROXY",
+		})
+	}
+	return r
+}
+
+var goDownloads = regexp.MustCompile(`^RUN\b.*\bgo (mod download|build|install|get|test|run)\b`)
+
+// goRun returns the first line of a Dockerfile that makes go download, 0 if
+// there is none.
+func goRun(text string) int {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		if goDownloads.MatchString(strings.TrimSpace(line)) && !strings.Contains(line, "-mod=vendor") {
+			return n
+		}
+	}
+	return 0
+}
+
+// policyInvalid reports the mistakes of the repository's policy file.
+func policyInvalid(_ context.Context, m *Machine) Result {
+	if !m.HasPolicy {
+		return skipped("there is no policy file")
+	}
+	var r Result
+	for _, f := range m.PolicyFile {
+		r.Findings = append(r.Findings, Finding{Severity: f.Severity, Message: f.Title + ": " + f.Message, Fix: f.Fix, Place: f.Place})
+	}
+	return r
+}

@@ -1,0 +1,120 @@
+package diagnose_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/org/goproxy-setup/internal/diagnose"
+	"github.com/org/goproxy-setup/internal/proxytest"
+)
+
+// cleans are set-ups with which nothing is wrong.
+var cleans = []struct {
+	name string
+	make func(*rig)
+}{
+	{"as installed", func(*rig) {}},
+	{"two proxies and bars", func(r *rig) {
+		r.env["GOPROXY"] = r.proxy.URL + "/ok=a|" + r.proxy.URL + "/ok=b|direct"
+	}},
+	{"company proxy with a login, a port and an authority of its own", func(r *rig) {
+		r.secure(proxytest.PrivateCA, true)
+		r.env["GOPROXY"] = r.secureURL() + "/auth"
+		r.login("machine " + strings.TrimPrefix(r.secureURL(), "https://")[:strings.Index(strings.TrimPrefix(r.secureURL(), "https://"), "/")] +
+			"\n  login " + proxytest.User + "\n  password " + proxytest.Password + "\nmachine git.example.com login ci password other\ndefault login anonymous password x\n")
+		r.env["GOPRIVATE"], r.env["GONOPROXY"] = "git.example.com,*.corp.example.com/team", "none"
+	}},
+	{"all by go env -w", func(r *rig) {
+		proxy := r.env["GOPROXY"]
+		for _, v := range []string{"GOPROXY=" + proxy, "GOPRIVATE=git.example.com", "GOSUMDB=" + proxytest.GOSUMDB, "GOFLAGS=-mod=mod", "GOVCS=public:git,private:all"} {
+			name, value, _ := strings.Cut(v, "=")
+			goEnv(name, value)(r)
+		}
+		data, _ := os.ReadFile(r.path("~/.config/go/env"))
+		r.write(r.path("~/.config/go/env"), "# written by hand\n\n"+string(data))
+	}},
+	{"shells that agree, and installed programs", func(r *rig) {
+		r.env["GOBIN"] = r.path("~/bin")
+		r.env["PATH"] = r.path("~/bin") + ":" + r.env["PATH"] + ":" + r.path("~/bin")
+		r.program(r.path("~/bin/tool"), "")
+		r.env["GOPRIVATE"] = "git.example.com"
+		r.write(r.path("~/.bashrc"), "# GOPROXY=off\nif [ -t 0 ]; then\n  export GOPROXY='"+r.env["GOPROXY"]+"' GOPRIVATE=git.example.com # ours\nfi\nGOPROXY=off go version >/dev/null | cat\nexport GOPATH=$HOME/go\n")
+		r.write(r.path("~/.config/fish/config.fish"), "set -gx GOPRIVATE git.example.com\nset GOPROXY nothing-exported\n")
+	}},
+	{"through an HTTP proxy", func(r *rig) {
+		p := proxytest.New(r.T, proxytest.Options{})
+		forward := proxytest.NewForward(r.T, map[string]*proxytest.Server{"goproxy.example.com": p})
+		r.env["GOPROXY"], r.env["GOSUMDB"] = "http://goproxy.example.com,direct", proxytest.GOSUMDB
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+			r.env[name] = forward.URL
+		}
+		r.env["NO_PROXY"] = "localhost,127.0.0.1,.corp.example.com,*.svc.example.com,10.0.0.0/8,[::1]"
+	}},
+	{"warm module cache and go.sum", func(r *rig) { r.download() }},
+	{"directory as proxy", func(r *rig) {
+		r.download()
+		for _, mod := range []string{"github.com/!burnt!sushi/toml@v0.3.1", "golang.org/x/time@v0.1.0", proxytest.BigModule} {
+			r.run("go", "mod", "download", strings.ReplaceAll(mod, "!burnt!sushi", "BurntSushi"))
+		}
+		r.env["GOPROXY"] = "file://" + filepath.ToSlash(r.cache("")) + "," + r.proxy.URL
+	}},
+	{"workspace with a replacement", func(r *rig) {
+		r.write("go.work", "go 1.22.0\n\nuse (\n\t.\n\t./b\n)\n\nreplace example.com/c => ./c\n")
+		r.write("b/go.mod", "module example.com/b\n\ngo 1.22.0\n\nreplace example.com/c => ../c\n")
+		r.write("c/go.mod", "module example.com/c\n\ngo 1.21.0\n")
+	}},
+	{"vendored and offline", func(r *rig) {
+		r.env["GOPROXY"], r.env["GOFLAGS"] = "off", "-mod=vendor"
+		r.write("vendor/modules.txt", "")
+	}},
+	{"git with ssh for private code, and a copy of golang.org/x", func(r *rig) {
+		for key, value := range map[string]string{
+			"url.ssh://git@git.example.com/.insteadOf": "https://git.example.com/", "url.git@github.com:acme/.insteadOf": "https://github.com/acme/",
+			"url.https://github.com/golang/.insteadOf": "https://go.googlesource.com/", "http.sslVerify": "true",
+		} {
+			git(key, value)(r)
+		}
+	}},
+	{"repository with CI files and a policy", func(r *rig) {
+		r.policy("version: 1\nenvironments:\n  default: { chain: [official, direct] }\n")
+		r.write(".github/workflows/ci.yml", "on: push\nenv:\n  GOPROXY: \"https://a.example.com|direct\"\n  GOPRIVATE: git.example.com\njobs:\n  b:\n    steps:\n      - run: GOPROXY=off go vet ./... | tee log\n        env:\n          GOPROXY: ${{ steps.s.outputs.goproxy }}\n")
+		r.write(".gitlab-ci.yml", "variables:\n  GOPROXY: https://a.example.com|direct\nb:\n  script:\n    - 'export GOPROXY=\"https://a.example.com|direct\"'\n    - eval \"$(goproxy-setup setup --format shell)\"\n")
+		r.write("Dockerfile", "FROM golang\nARG GOPROXY\nRUN go build ./...\n")
+		r.write("Makefile", "GOPROXY ?= https://a.example.com\nbuild:\n\tgo build ./...\n")
+	}},
+	{"name servers of a mirror that stands in many places", func(r *rig) { r.resolvers("203.0.113.7", "198.51.100.9") }},
+	{"newer toolchain that can be had", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.99.0\n")
+		r.env["GOTOOLCHAIN"], r.config.Toolchain = "auto", "go1.99.0"
+	}},
+	{"old module, version control alone", func(r *rig) {
+		r.env["GOPROXY"] = "direct"
+		r.write("go.mod", "module example.com/work\n\ngo 1.16\n")
+	}},
+	{"no home and no module", func(r *rig) {
+		os.Remove(filepath.Join(r.dir, "go.mod"))
+		r.home = filepath.Join(r.home, "nobody")
+		r.env["GOMODCACHE"], r.env["GOPATH"] = filepath.Join(r.dir, "cache"), filepath.Join(r.dir, "gopath")
+	}},
+}
+
+// TestCleanSetUps: doctor says nothing of machines on which nothing is wrong.
+func TestCleanSetUps(t *testing.T) {
+	for _, tt := range cleans {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			tt.make(r)
+			list := r.examine()
+			if found := ids(list); len(found) > 0 {
+				t.Errorf("false alarms %q:\n%s", found, show(list))
+			}
+			if n := diagnose.Troubles(list); n != 0 {
+				t.Errorf("%d troubles", n)
+			}
+		})
+	}
+	t.Logf("%d clean set-ups without a false alarm", len(cleans))
+}

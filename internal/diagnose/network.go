@@ -1,0 +1,310 @@
+package diagnose
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// Limits of one look at a host.
+const (
+	lookTime = 5 * time.Second
+	// maxSkew is how far a clock may be off before certificates and tokens of
+	// a few minutes begin to fail.
+	maxSkew = 2 * time.Minute
+)
+
+// A sight is what one host shows of itself before anybody trusts it.
+type sight struct {
+	host    string
+	public  bool   // a host of the catalogue
+	issuer  string // of its certificate, "" without TLS
+	trusted bool   // by the authorities of this machine
+	date    time.Time
+	skew    time.Duration // of this machine's clock, positive if it is ahead; unknown if date is zero
+}
+
+// sights looks at every proxy of the chain once, side by side.
+func (m *Machine) sights(ctx context.Context) []sight {
+	m.once.sights.Do(func() {
+		list := m.Policy.Proxies()
+		seen := make([]sight, len(list)) // a slot for each
+		var wg sync.WaitGroup
+		for i, e := range list {
+			wg.Go(func() { seen[i] = m.look(ctx, e) })
+		}
+		wg.Wait()
+		m.seen = seen
+	})
+	return m.seen
+}
+
+// look asks a proxy for a small public file without trusting it: no login is
+// sent, and the answer's body is not read.
+func (m *Machine) look(ctx context.Context, e policy.Entry) (s sight) {
+	base, err := url.Parse(e.URL)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || policy.ForbiddenHost(base.Hostname()) != "" {
+		return s
+	}
+	s.host = base.Host
+	_, s.public = policy.LookupProxy(e.Name)
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	tr := m.transport()
+	defer tr.CloseIdleConnections()
+	tr.TLSClientConfig = &tls.Config{
+		InsecureSkipVerify: true, // to see who presents what; judged below, and nothing is sent that is worth anything
+		VerifyConnection: func(c tls.ConnectionState) error {
+			if len(c.PeerCertificates) > 0 {
+				s.issuer, s.trusted = issuerOf(c, m.RootCAs)
+			}
+			return nil
+		},
+	}
+	base.RawQuery = "" // it may hold a token
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("rsc.io/quote/@v/v1.5.2.info").String(), nil)
+	if err != nil {
+		return s
+	}
+	sent := time.Now()
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		return s
+	}
+	defer resp.Body.Close()
+	took := time.Since(sent)
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil && resp.Header.Get("Age") == "" {
+		s.date = date
+		s.skew = sent.Add(took / 2).Sub(date.Add(500 * time.Millisecond)) // the header has whole seconds
+	}
+	return s
+}
+
+// issuerOf returns who issued a host's certificate, and whether this machine
+// trusts it.
+func issuerOf(c tls.ConnectionState, roots *x509.CertPool) (name string, trusted bool) {
+	leaf := c.PeerCertificates[0]
+	pool := x509.NewCertPool()
+	for _, cert := range c.PeerCertificates[1:] {
+		pool.AddCert(cert)
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{DNSName: c.ServerName, Roots: roots, Intermediates: pool})
+	name = leaf.Issuer.CommonName
+	if len(leaf.Issuer.Organization) > 0 {
+		name = strings.TrimPrefix(name+", "+leaf.Issuer.Organization[0], ", ")
+	}
+	return name, err == nil
+}
+
+// transport returns the way to the network that go takes, with limits. It
+// keeps away from addresses that no proxy has.
+func (m *Machine) transport() *http.Transport {
+	dial := m.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 3 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+			a, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return err
+			}
+			if why := policy.ForbiddenAddr(a.Addr()); why != "" {
+				return fmt.Errorf("%s is never asked: %s", address, why)
+			}
+			return nil
+		}}).DialContext
+	}
+	proxy := m.httpProxy()
+	return &http.Transport{
+		Proxy:       func(req *http.Request) (*url.URL, error) { return proxy(req.URL) },
+		DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: m.RootCAs}, TLSHandshakeTimeout: 3 * time.Second,
+		ResponseHeaderTimeout: lookTime, ForceAttemptHTTP2: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// roots are the authorities for an entry: the system's, if nil.
+func (m *Machine) roots(policy.Entry) (*x509.CertPool, error) { return m.RootCAs, nil }
+
+// httpProxy returns which HTTP proxy leads to a URL, as go finds it.
+func (m *Machine) httpProxy() func(*url.URL) (*url.URL, error) {
+	c := httpproxy.Config{HTTPProxy: m.either("HTTP_PROXY"), HTTPSProxy: m.either("HTTPS_PROXY"), NoProxy: m.either("NO_PROXY")}
+	return c.ProxyFunc()
+}
+
+// inspectors are words in the names of authorities that products for TLS
+// inspection use by default.
+var inspectors = []string{
+	"zscaler", "fortinet", "fortigate", "palo alto", "netskope", "blue coat", "bluecoat", "symantec web", "forcepoint", "websense", "mcafee", "skyhigh",
+	"sophos", "cisco umbrella", "opendns", "checkpoint", "check point", "barracuda", "untangle", "squid", "mitmproxy", "charles proxy", "fiddler", "burp",
+	"kaspersky", "avast", "avg ", "eset ssl", "bitdefender", "adguard", "cato networks", "iboss", "menlo", "trend micro",
+}
+
+// tlsInspected finds proxies whose certificate comes from somebody who inspects
+// TLS, or, for a public host, from an authority this machine does not trust.
+func tlsInspected(ctx context.Context, m *Machine) Result {
+	var r Result
+	var names []string
+	for _, s := range m.sights(ctx) {
+		if s.issuer == "" {
+			continue
+		}
+		names = append(names, s.host+": "+s.issuer)
+		inspector := ""
+		for _, word := range inspectors {
+			if strings.Contains(strings.ToLower(s.issuer), word) {
+				inspector = word
+			}
+		}
+		f := Finding{Fix: "have this host exempted from inspection, or add the inspector's authority: SSL_CERT_FILE on Linux, the system's store elsewhere. GOINSECURE does not help"}
+		switch {
+		case inspector != "" && s.trusted:
+			f.Severity = report.Notice
+			f.Message = fmt.Sprintf("TLS to %s is inspected: its certificate comes from %q. It is trusted here, but maybe not in containers and CI", s.host, s.issuer)
+		case inspector != "":
+			f.Severity, f.Message = report.Error, fmt.Sprintf("TLS to %s is inspected: its certificate comes from %q, which is not trusted here", s.host, s.issuer)
+		case s.public && !s.trusted:
+			f.Severity, f.Message = report.Error, fmt.Sprintf("%s is a public host, and its certificate comes from %q, which is not trusted here: somebody stands in between, or a clock is wrong", s.host, s.issuer)
+		default:
+			continue
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	if r.Seen = strings.Join(names, "; "); r.Seen == "" {
+		return skipped("no proxy showed a certificate")
+	}
+	return r
+}
+
+// clockSkew compares this machine's clock with those of the proxies. One of
+// them may be wrong itself, so of several the one that agrees best counts.
+func clockSkew(ctx context.Context, m *Machine) Result {
+	var best *sight
+	for i, s := range m.sights(ctx) {
+		if !s.date.IsZero() && (best == nil || s.skew.Abs() < best.skew.Abs()) {
+			best = &m.seen[i]
+		}
+	}
+	switch {
+	case best == nil:
+		return skipped("no proxy told the time")
+	case best.skew.Abs() <= maxSkew:
+		return Result{Seen: fmt.Sprintf("%s apart from %s", report.Round(best.skew.Abs()), best.host)}
+	}
+	way := "ahead of"
+	if best.skew < 0 {
+		way = "behind"
+	}
+	return found(Finding{
+		Severity: report.Error, Message: fmt.Sprintf("this machine's clock is %s %s that of %s: certificates and tokens fail", report.Round(best.skew.Abs()), way, best.host),
+		Fix: "set the clock by NTP: timedatectl set-ntp true (in a container or a virtual machine: that of its host)",
+	})
+}
+
+// httpsProxySettings finds settings for HTTP proxies that go does not obey, or
+// not as meant.
+func httpsProxySettings(_ context.Context, m *Machine) Result {
+	var r Result
+	add := func(severity report.Severity, name, fix, format string, args ...any) {
+		r.Findings = append(r.Findings, Finding{Severity: severity, Message: fmt.Sprintf(format, args...), Fix: fix, Place: m.origin(name)})
+	}
+	https := strings.Contains(m.setting("GOPROXY"), "https://")
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
+		upper, lower := m.Getenv(name), m.Getenv(strings.ToLower(name))
+		if upper != "" && lower != "" && upper != lower {
+			add("", name, "give both the same value", "%s and %s differ: go takes the first (%s), curl and git the second (%s)", name, strings.ToLower(name), redact(upper), redact(lower))
+		}
+		v := m.either(name)
+		if v == "" {
+			continue
+		}
+		if u, err := url.Parse(v); (err != nil || u.Host == "") && strings.Contains(v, "://") {
+			add(report.Error, name, "write http://HOST:PORT", "%s=%s is no URL of a proxy", name, redact(v))
+		}
+	}
+	switch {
+	case https && m.either("HTTPS_PROXY") == "" && m.either("HTTP_PROXY") != "":
+		add("", "HTTP_PROXY", "set HTTPS_PROXY to the same value", "HTTP_PROXY is set and HTTPS_PROXY is not: go, curl and git choose by the scheme of the URL, so nothing of an https proxy goes that way")
+	case https && m.either("HTTPS_PROXY") == "" && m.either("ALL_PROXY") != "":
+		add("", "ALL_PROXY", "set HTTPS_PROXY to the same value", "ALL_PROXY is set: curl and git obey it, go does not know it")
+	}
+	if v := m.either("HTTPS_PROXY"); v != "" {
+		r.Seen = "HTTPS_PROXY=" + redact(v) + " is obeyed by go, git and curl, but never for loopback addresses by go"
+	}
+	if len(r.Findings) == 0 && r.Seen == "" {
+		return skipped("no HTTP proxy is set")
+	}
+	return r
+}
+
+// noProxyPatterns finds items of NO_PROXY that go does not understand as meant.
+func noProxyPatterns(_ context.Context, m *Machine) Result {
+	value := m.either("NO_PROXY")
+	if value == "" {
+		return skipped("NO_PROXY is not set")
+	}
+	r := Result{Seen: value}
+	for item := range strings.SplitSeq(value, ",") {
+		item = strings.TrimSpace(item)
+		why, write := "", ""
+		switch {
+		case item == "" || item == "*":
+		case strings.Contains(item, "://"):
+			why, write = "is a URL, and go compares it with host names", goneScheme(item)
+		case strings.ContainsAny(item, " \t;"):
+			why, write = "has blanks or semicolons: items are separated by commas", strings.Join(strings.FieldsFunc(item, func(r rune) bool { return strings.ContainsRune(" \t;", r) }), ",")
+		case strings.Contains(strings.TrimPrefix(item, "*."), "*"):
+			why, write = "has a *, which go knows at the front alone, as in *.example.com", ".example.com or a CIDR such as 10.0.0.0/8"
+		}
+		if why != "" {
+			r.Findings = append(r.Findings, Finding{
+				Message: fmt.Sprintf("item %q of NO_PROXY %s: it exempts nothing", redact(item), why), Fix: "write " + write, Place: m.origin("NO_PROXY"),
+			})
+		}
+	}
+	return r
+}
+
+// goneScheme returns the host of what looks like a URL.
+func goneScheme(item string) string {
+	if u, err := url.Parse(item); err == nil && u.Hostname() != "" {
+		return u.Hostname()
+	}
+	return "the host alone"
+}
+
+// certFiles finds SSL_CERT_FILE and SSL_CERT_DIR that lead nowhere.
+func certFiles(_ context.Context, m *Machine) Result {
+	var r Result
+	if file := m.Getenv("SSL_CERT_FILE"); file != "" {
+		data, err := readFile(file, 16<<20)
+		pool := x509.NewCertPool()
+		switch {
+		case err != nil:
+			r.Findings = append(r.Findings, Finding{Severity: report.Error, Place: m.origin("SSL_CERT_FILE"), Message: fmt.Sprintf("SSL_CERT_FILE names %s: %v; go then trusts nobody", file, reason(err)), Fix: "correct the path, or unset it"})
+		case !pool.AppendCertsFromPEM(data):
+			r.Findings = append(r.Findings, Finding{Severity: report.Error, Place: m.origin("SSL_CERT_FILE"), Message: fmt.Sprintf("SSL_CERT_FILE names %s, which holds no certificate in PEM form", file), Fix: "name a PEM file that has the system's authorities and yours"})
+		}
+	}
+	for dir := range strings.SplitSeq(m.Getenv("SSL_CERT_DIR"), ":") {
+		if info, err := os.Stat(dir); dir != "" && (err != nil || !info.IsDir()) {
+			r.Findings = append(r.Findings, Finding{Place: m.origin("SSL_CERT_DIR"), Message: fmt.Sprintf("SSL_CERT_DIR names %s, which is no directory", dir), Fix: "correct the path, and keep the system's own directory in the list"})
+		}
+	}
+	if m.Getenv("SSL_CERT_FILE") == "" && m.Getenv("SSL_CERT_DIR") == "" {
+		return skipped("the system's authorities are in force")
+	}
+	return r
+}

@@ -1,0 +1,228 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	goversion "go/version"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// readableProgram returns what a program's path leads to.
+func readableProgram(path string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, reason(err)
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no file")
+	case runtime.GOOS != "windows" && info.Mode()&0o111 == 0:
+		return nil, errors.New("it may not be run")
+	}
+	return info, nil
+}
+
+// goMissing finds that there is no go command, or one that does not start.
+func goMissing(_ context.Context, m *Machine) Result {
+	switch {
+	case m.Go.Path == "":
+		return found(Finding{Severity: report.Error, Message: "there is no go command in PATH", Fix: "install Go, and put its bin directory into PATH"})
+	case m.Go.Err != "" && strings.Contains(m.Go.Err, "GOROOT"):
+		return found(Finding{Severity: report.Error, Place: m.origin("GOROOT"), Message: "go does not start: " + m.Go.Err, Fix: "unset GOROOT: go finds its own directory"})
+	case m.Go.Err != "":
+		return found(Finding{Severity: report.Error, Message: "\"go env\" fails: " + m.Go.Err, Fix: "mend what go names"})
+	}
+	return Result{Seen: m.Go.Path + ", " + m.Go.Env["GOVERSION"]}
+}
+
+// goShadowed finds another go further down in PATH.
+func goShadowed(ctx context.Context, m *Machine) Result {
+	if m.Go.Env == nil {
+		return skipped("go does not start")
+	}
+	first, _ := filepath.EvalSymlinks(m.Go.Path)
+	var r Result
+	for _, other := range m.find("go")[1:] {
+		if real, err := filepath.EvalSymlinks(other); err != nil || real == first {
+			continue
+		}
+		out, _, err := m.output(ctx, filepath.Dir(other), []string{"GOTOOLCHAIN=local", "GOWORK=off", "GOROOT="}, other, "env", "GOVERSION")
+		version := strings.TrimSpace(out)
+		if err != nil || version == m.Go.Env["GOVERSION"] {
+			continue
+		}
+		f := Finding{
+			Severity: report.Notice, Message: fmt.Sprintf("%s (%s) comes before %s (%s) in PATH", m.Go.Path, m.Go.Env["GOVERSION"], other, version),
+			Fix: "if the second is meant, put " + filepath.Dir(other) + " first in PATH; or remove the one that is not needed",
+		}
+		if goversion.Compare(m.Go.Env["GOVERSION"], version) < 0 {
+			f.Severity = report.Warning
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	return r
+}
+
+// bin returns where "go install" puts programs.
+func (m *Machine) bin() string {
+	if dir := m.goVariable("GOBIN"); dir != "" {
+		return dir
+	}
+	if list := filepath.SplitList(m.goVariable("GOPATH")); len(list) > 0 && list[0] != "" {
+		return filepath.Join(list[0], "bin")
+	}
+	return ""
+}
+
+// programs returns the names of the programs in a directory.
+func programs(dir string) (names []string) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range list[:min(len(list), 1000)] {
+		if e.Type().IsRegular() || e.Type()&fs.ModeSymlink != 0 {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// binOutsidePath finds that what "go install" brings cannot be called.
+func binOutsidePath(_ context.Context, m *Machine) Result {
+	dir := m.bin()
+	if dir == "" || !filepath.IsAbs(dir) || len(programs(dir)) == 0 {
+		return skipped("nothing is installed by go")
+	}
+	if slices.ContainsFunc(filepath.SplitList(m.Getenv("PATH")), func(p string) bool { return filepath.Clean(p) == filepath.Clean(dir) }) {
+		return Result{Seen: dir + " is in PATH"}
+	}
+	return found(Finding{
+		Severity: report.Notice, Message: fmt.Sprintf("%s, where \"go install\" puts programs, is not in PATH", dir), Fix: fmt.Sprintf("export PATH=\"$PATH:%s\"", dir),
+	})
+}
+
+// programShadowed finds programs that go has installed and that PATH does not
+// lead to: an older one of the same name comes first, and looks like a proxy
+// that serves old versions.
+func programShadowed(_ context.Context, m *Machine) Result {
+	dir := m.bin()
+	names := programs(dir)
+	if dir == "" || len(names) == 0 {
+		return skipped("nothing is installed by go")
+	}
+	var r Result
+	for _, name := range names {
+		if runtime.GOOS == "windows" {
+			name = strings.TrimSuffix(name, ".exe")
+		}
+		list := m.find(name)
+		at := slices.IndexFunc(list, func(p string) bool { return filepath.Dir(p) == filepath.Clean(dir) })
+		if at <= 0 {
+			continue
+		}
+		first, _ := filepath.EvalSymlinks(list[0])
+		if own, err := filepath.EvalSymlinks(list[at]); err == nil && own == first {
+			continue
+		}
+		r.Findings = append(r.Findings, Finding{
+			Message: fmt.Sprintf("%s comes before %s in PATH: \"go install\" renews the second, and the first is what runs", list[0], list[at]),
+			Fix:     "remove the first, or put " + dir + " before " + filepath.Dir(list[0]) + " in PATH",
+		})
+	}
+	return r
+}
+
+// binRelative finds a GOBIN that go refuses.
+func binRelative(_ context.Context, m *Machine) Result {
+	dir := m.goVariable("GOBIN")
+	if dir == "" || filepath.IsAbs(dir) {
+		return Result{}
+	}
+	return found(Finding{
+		Severity: report.Error, Place: m.origin("GOBIN"), Message: fmt.Sprintf("GOBIN=%s is not absolute: \"go install\" fails", dir), Fix: "write the whole path",
+	})
+}
+
+// toolchainLocal finds that go.mod asks for a newer go and switching is off.
+func toolchainLocal(_ context.Context, m *Machine) Result {
+	have, want := m.Go.Env["GOVERSION"], m.Work.wants
+	if want == "" || have == "" {
+		return skipped("no go.mod, or no go command")
+	}
+	mode := m.setting("GOTOOLCHAIN")
+	base, _, _ := strings.Cut(mode, "+")
+	switch {
+	case goversion.Compare("go"+want, have) <= 0:
+		return Result{Seen: have + " is new enough for go " + want}
+	case mode == "local", mode == "path", goversion.IsValid(base) && !strings.Contains(mode, "+"):
+		return found(Finding{
+			Severity: report.Error, Place: m.Work.wantsAt, Message: fmt.Sprintf("this line needs go %s, %s is installed, and GOTOOLCHAIN=%s forbids to fetch another", want, have, mode),
+			Fix: fmt.Sprintf("install go %s, or %s", want, m.set("GOTOOLCHAIN", "auto")),
+		})
+	}
+	return Result{Seen: fmt.Sprintf("go %s is fetched, since %s is installed", want, have)}
+}
+
+// toolchainUnavailable finds that the toolchain go will fetch cannot be had.
+func toolchainUnavailable(ctx context.Context, m *Machine) Result {
+	if m.Toolchain == "" || len(m.Policy.Proxies()) == 0 {
+		return skipped("no toolchain has to be fetched")
+	}
+	var asked []string
+	for _, ev := range m.evidence(ctx).Evidence {
+		c, made := ev.Check(decision.Toolchain)
+		switch {
+		case !made || c.Class == decision.Cancelled:
+		case c.Class == "":
+			return Result{Seen: m.Toolchain + " can be had from " + ev.Entry}
+		default:
+			asked = append(asked, fmt.Sprintf("%s: %s", ev.Entry, c.Class))
+		}
+	}
+	if len(asked) == 0 {
+		return skipped("no usable proxy was asked for it")
+	}
+	return found(Finding{
+		Severity: report.Error, Place: m.Work.wantsAt, Message: fmt.Sprintf("go will fetch %s before anything else, and no proxy of the chain has it: %s", m.Toolchain, strings.Join(asked, "; ")),
+		Fix: "install that Go, or put a proxy that serves golang.org/toolchain into the chain",
+	})
+}
+
+// toolchainRefused finds a GOTOOLCHAIN that go does not understand.
+func toolchainRefused(_ context.Context, m *Machine) Result {
+	mode := m.setting("GOTOOLCHAIN")
+	name, then, plus := strings.Cut(mode, "+")
+	ok := slices.Contains([]string{"", "auto", "path", "local"}, mode) || (name == "local" || goversion.IsValid(name)) && (!plus || then == "auto" || then == "path")
+	if ok {
+		return Result{Seen: mode}
+	}
+	return found(Finding{
+		Severity: report.Error, Place: m.origin("GOTOOLCHAIN"), Message: fmt.Sprintf("GOTOOLCHAIN=%s: every go command fails with \"invalid GOTOOLCHAIN\"", mode),
+		Fix: "write auto, local, path, or a version such as go1.26.0 or go1.26.0+auto",
+	})
+}
+
+// toolchainName finds a go line that names a language version and no release,
+// for which there is no toolchain to fetch.
+func toolchainName(_ context.Context, m *Machine) Result {
+	have, want := m.Go.Env["GOVERSION"], m.Work.wants
+	if want == "" || have == "" || goversion.Compare("go"+want, have) <= 0 {
+		return skipped("no toolchain has to be fetched")
+	}
+	if strings.Count(want, ".") >= 2 || strings.ContainsAny(want, "rb") || goversion.Compare("go"+want, "go1.21") < 0 {
+		return Result{}
+	}
+	return found(Finding{
+		Severity: report.Error, Place: m.Work.wantsAt, Message: fmt.Sprintf("go %s is no release: go would look for a toolchain of that name, and there is none", want),
+		Fix: fmt.Sprintf("write go %s.0", want),
+	})
+}

@@ -1,0 +1,432 @@
+package diagnose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// goSettings are the settings that decide where modules come from.
+var goSettings = []string{
+	"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOSUMDB", "GOINSECURE", "GOVCS", "GOAUTH", "GOFLAGS", "GOTOOLCHAIN", "GO111MODULE",
+}
+
+// patternSettings are those of goSettings that hold module patterns.
+var patternSettings = []string{"GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE"}
+
+// otherSettings are variables beside Go's own that decide it, too.
+var otherSettings = []string{"GOENV", "GOROOT", "GOBIN", "GOMODCACHE", "GOWORK", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+// InForce returns the settings in force, without secrets, and where each comes
+// from: the file and line of a shell included.
+func (m *Machine) InForce() []report.Setting {
+	var list []report.Setting
+	for _, name := range goSettings {
+		s := m.Settings.Lookup(name)
+		if s.Origin == goenv.Unset {
+			continue
+		}
+		list = append(list, report.Setting{Name: name, Value: redact(s.Value), Why: m.why(name)})
+	}
+	for _, name := range otherSettings {
+		for _, spelled := range []string{name, strings.ToLower(name)} {
+			if v := m.Getenv(spelled); v != "" {
+				list = append(list, report.Setting{Name: spelled, Value: redact(v), Why: m.why(spelled)})
+			}
+			if !strings.HasSuffix(name, "_PROXY") {
+				break // only these are known in lower case, too
+			}
+		}
+	}
+	return list
+}
+
+// why says where a setting comes from, and which others it hides.
+func (m *Machine) why(name string) string {
+	s := m.Settings.Lookup(name)
+	text := string(s.Origin)
+	if s.File != "" {
+		text = m.place(s.File, s.Line).String()
+	} else if a, ok := m.assigned(name); ok {
+		text += ", as set in " + m.place(a.File, a.Line).String()
+	}
+	if s.From != "" {
+		text += " (" + s.From + ")"
+	}
+	for _, other := range s.Shadowed {
+		if other.File != "" {
+			text += "; hides " + redact(other.Value) + " of " + m.place(other.File, other.Line).String()
+		}
+	}
+	return text
+}
+
+// origin returns the place where a setting in force was written, if that is
+// known.
+func (m *Machine) origin(name string) report.Place {
+	if s := m.Settings.Lookup(name); s.File != "" {
+		return m.place(s.File, s.Line)
+	}
+	if a, ok := m.assigned(name); ok {
+		return m.place(a.File, a.Line)
+	}
+	return report.Place{}
+}
+
+// fromUser reports whether a setting in force comes from the file of "go env
+// -w", which go itself can mend.
+func (m *Machine) fromUser(name string) bool {
+	s := m.Settings.Lookup(name)
+	return s.Origin == goenv.UserFile && s.From == ""
+}
+
+// userFile returns the file that "go env -w" writes, "" if it is off.
+func (m *Machine) userFile() string { return m.Settings.User.Path }
+
+// set says how to give a setting another value, where it has its value from.
+func (m *Machine) set(name, value string) string {
+	if m.fromUser(name) {
+		return "go env -w " + shellWord(name+"="+value)
+	}
+	at := "where it is exported"
+	if p := m.origin(name).String(); p != "" {
+		at = "in " + p
+	}
+	return fmt.Sprintf("%s: %s=%s", at, name, shellWord(value))
+}
+
+// redact takes credentials out of any value.
+func redact(value string) string {
+	var b strings.Builder
+	for value != "" {
+		i := strings.IndexAny(value, ",| ;")
+		if i < 0 {
+			i = len(value)
+		}
+		word := value[:i]
+		if strings.Contains(word, "://") || strings.Contains(word, "@") {
+			word = goenv.Redact(word)
+		}
+		b.WriteString(word)
+		if i < len(value) {
+			b.WriteByte(value[i])
+			i++
+		}
+		value = value[i:]
+	}
+	return b.String()
+}
+
+// goproxyRefused finds a GOPROXY that go refuses as a whole, or an entry that
+// it takes and can't use.
+func goproxyRefused(_ context.Context, m *Machine) Result {
+	value := m.setting("GOPROXY")
+	f := Finding{Severity: report.Error, Place: m.origin("GOPROXY")}
+	chain, err := goenv.ParseChain(value)
+	if m.Settings.Lookup("GOPROXY").Origin == goenv.Unset && m.Go.Env == nil {
+		return skipped("GOPROXY is not set, and there is no go command to have a default")
+	}
+	if errors.Is(err, goenv.ErrNoEntries) {
+		f.Message = "GOPROXY is set to nothing, so go refuses every download"
+		f.Fix = "unset it, and Go's default is in force again; or name a proxy"
+		if m.fromUser("GOPROXY") {
+			f.Fix, f.Repair = "go env -u GOPROXY, and Go's default is in force again", m.goEnv("-u", "GOPROXY")
+		}
+		return found(f)
+	}
+	for _, e := range chain {
+		if err == nil && e.Proxy() {
+			_, err = goenv.CheckEntry(e.Value)
+		}
+	}
+	bad, ok := errors.AsType[*goenv.EntryError](err)
+	switch {
+	case err == nil:
+		return Result{Seen: redact(value)}
+	case !ok:
+		f.Message = err.Error()
+	default:
+		f.Message = fmt.Sprintf("entry %q of GOPROXY: %s; go refuses the whole list", bad.Entry, bad.Reason)
+		f.Fix = bad.Fix
+	}
+	return found(f)
+}
+
+// patternsNeverMatch finds module patterns that cannot match what was meant.
+func patternsNeverMatch(_ context.Context, m *Machine) Result {
+	var r Result
+	for _, name := range patternSettings {
+		value := m.setting(name)
+		problems := goenv.LintPatterns(value)
+		if len(problems) == 0 {
+			continue
+		}
+		if m.Settings.Lookup(name).From != "" {
+			continue // its value is GOPRIVATE's
+		}
+		var words []string
+		for _, p := range problems {
+			words = append(words, fmt.Sprintf("%q: %s", p.Pattern, p.Reason))
+		}
+		f := Finding{
+			Severity: report.Error, Place: m.origin(name),
+			Message: fmt.Sprintf("%s has patterns that match nothing, so private modules are asked of public proxies: %s", name, strings.Join(words, "; ")),
+			Fix:     m.set(name, fixPatterns(value, problems)),
+		}
+		if m.fromUser(name) && fixPatterns(value, problems) != "" {
+			f.Repair = m.goEnv("-w", name+"="+fixPatterns(value, problems))
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	return r
+}
+
+// fixPatterns returns the value with each problem mended.
+func fixPatterns(value string, problems []goenv.PatternProblem) string {
+	var list []string
+	for item := range strings.SplitSeq(value, ",") {
+		shown := item
+		if strings.Contains(item, "://") {
+			shown = goenv.Redact(item)
+		}
+		i := slices.IndexFunc(problems, func(p goenv.PatternProblem) bool { return p.Pattern == shown })
+		if i >= 0 {
+			item = problems[i].Fix
+		}
+		if item != "" {
+			list = append(list, item)
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// gosumdbRefused finds a GOSUMDB that go refuses, or that is off.
+func gosumdbRefused(_ context.Context, m *Machine) Result {
+	value := m.setting("GOSUMDB")
+	db, err := goenv.ParseSumDB(value)
+	f := Finding{Place: m.origin("GOSUMDB"), Fix: m.set("GOSUMDB", policy.Databases()[0].GOSUMDB)}
+	switch {
+	case m.Settings.Lookup("GOSUMDB").Origin == goenv.Unset:
+		return skipped("GOSUMDB is not set")
+	case err != nil:
+		f.Severity, f.Message = report.Error, err.Error()
+	case db.Off:
+		f.Message = "GOSUMDB is off: what go.sum does not have is believed as any proxy sends it"
+		f.Fix += "; for private modules alone use GONOSUMDB or GOPRIVATE"
+	default:
+		return Result{Seen: redact(value)}
+	}
+	return found(f)
+}
+
+// withoutEffect finds what "go env -w" has written and the environment hides.
+func withoutEffect(_ context.Context, m *Machine) Result {
+	var r Result
+	for _, name := range goSettings {
+		s := m.Settings.Lookup(name)
+		for _, other := range s.Shadowed {
+			if s.Origin != goenv.Environment || other.Origin != goenv.UserFile || other.Value == s.Value {
+				continue
+			}
+			f := Finding{
+				Place:   m.place(other.File, other.Line),
+				Message: fmt.Sprintf("%s=%s, written by \"go env -w\", has no effect: the environment says %s", name, redact(other.Value), redact(s.Value)),
+				Fix:     "take " + name + " out of the environment, or out of the file: go env -u " + name,
+			}
+			if a, ok := m.assigned(name); ok {
+				f.Message += " (" + m.place(a.File, a.Line).String() + ")"
+			}
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	return r
+}
+
+// shellFilesDiffer finds variables that shells' files give other values than
+// the one in force: the next shell will build otherwise than this one.
+func shellFilesDiffer(_ context.Context, m *Machine) Result {
+	var r Result
+	for _, name := range watched {
+		var last *Assignment
+		for i, a := range m.Shell {
+			if a.Name == name {
+				last = &m.Shell[i]
+			}
+		}
+		now := m.Getenv(name)
+		if last == nil || last.Computed || last.Cut || last.Value == now || last.Value == "" {
+			continue
+		}
+		said := "the environment of this process has no " + name
+		if now != "" {
+			said = "in this process it is " + redact(now)
+		}
+		r.Findings = append(r.Findings, Finding{
+			Severity: report.Notice, Place: m.place(last.File, last.Line),
+			Message: fmt.Sprintf("%s is set to %s here, but %s", name, redact(last.Value), said),
+			Fix:     "start a new shell, or take out the line that is out of date",
+		})
+	}
+	return r
+}
+
+// shellBar finds a GOPROXY whose bar a shell takes for a pipe.
+func shellBar(_ context.Context, m *Machine) Result {
+	var r Result
+	for _, a := range m.Shell {
+		if a.Cut {
+			r.Findings = append(r.Findings, Finding{
+				Severity: report.Error, Place: m.place(a.File, a.Line),
+				Message: fmt.Sprintf("the bar in the value of %s is not quoted: the shell sets it to %s and runs what follows as a command", a.Name, redact(a.Value)),
+				Fix:     fmt.Sprintf("quote the value: export %s='%s|direct'", a.Name, redact(a.Value)),
+			})
+		}
+	}
+	return r
+}
+
+// envFileNotRead finds files with settings that go does not read.
+func envFileNotRead(_ context.Context, m *Machine) Result {
+	var r Result
+	if m.Home == "" {
+		return skipped("there is no home directory")
+	}
+	for _, file := range []string{filepath.Join(m.Home, "go", "env"), filepath.Join(m.Home, ".config", "go", "env"), filepath.Join(m.Home, ".go", "env")} {
+		if file == m.userFile() {
+			continue
+		}
+		data, err := readFile(file, maxFile)
+		if err != nil || !strings.Contains("\n"+string(data), "\nGO") {
+			continue
+		}
+		in := m.userFile()
+		if in == "" {
+			in = "none, since GOENV is off"
+		}
+		r.Findings = append(r.Findings, Finding{
+			Place: m.place(file, 1), Message: "go does not read this file; the one it reads is " + in,
+			Fix: "write the settings again with \"go env -w\", and remove this file",
+		})
+	}
+	return r
+}
+
+// envFileUnreadable finds a file of "go env -w" that go skips in silence.
+func envFileUnreadable(_ context.Context, m *Machine) Result {
+	file := m.userFile()
+	if file == "" {
+		return skipped("there is no file of \"go env -w\"")
+	}
+	data, err := readFile(file, maxFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Result{Seen: file + " does not exist"}
+	case err != nil:
+		return found(Finding{
+			Place: m.place(file, 0), Message: fmt.Sprintf("go cannot read the settings of \"go env -w\" and says nothing of it: %v", reason(err)),
+			Fix: "make it a file that you can read, or point GOENV at one",
+		})
+	}
+	r := Result{Seen: file}
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		n++
+		if text := strings.TrimSpace(line); text == "" || text[0] == '#' || line[0] >= 'A' && line[0] <= 'Z' && strings.Contains(line, "=") {
+			continue
+		}
+		if r.Findings = append(r.Findings, Finding{
+			Place: m.place(file, n), Message: "go skips this line in silence: it is not NAME=VALUE from its first column on", Fix: "remove it, and use \"go env -w NAME=VALUE\"",
+		}); len(r.Findings) == 10 {
+			break
+		}
+	}
+	return r
+}
+
+// reason returns an error without the path that the place names already.
+func reason(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+// goflagsRefused finds a GOFLAGS that go refuses. "go env" does not look at it;
+// listing a package of the standard library does, and asks no network.
+func goflagsRefused(ctx context.Context, m *Machine) Result {
+	flags := m.setting("GOFLAGS")
+	if flags == "" || m.Go.Env == nil {
+		return skipped("GOFLAGS is not set")
+	}
+	root := filepath.VolumeName(m.Dir) + string(filepath.Separator)
+	_, errs, err := m.output(ctx, root, []string{"GOTOOLCHAIN=local", "GOPROXY=off", "GOWORK=off"}, m.Go.Path, "list", "unsafe")
+	if i := strings.Index(errs, "parsing $GOFLAGS"); err != nil && i >= 0 {
+		return found(Finding{
+			Severity: report.Error, Place: m.origin("GOFLAGS"), Message: fmt.Sprintf("GOFLAGS=%s: every go command fails: %s", redact(flags), firstLine(errs[i:])),
+			Fix: "GOFLAGS holds flags such as -mod=readonly, separated by blanks: mend it " + m.set("GOFLAGS", ""),
+		})
+	}
+	if slices.Contains(strings.Fields(flags), "-insecure") {
+		return found(Finding{
+			Place: m.origin("GOFLAGS"), Message: "GOFLAGS has -insecure, which makes \"go get\" fail and other commands ignore it",
+			Fix: "take it out; for one private host there is GOINSECURE, which concerns direct fetches alone",
+		})
+	}
+	if slices.Contains(strings.Fields(flags), "-mod=vendor") {
+		if _, err := os.Stat(filepath.Join(m.Dir, "vendor", "modules.txt")); err != nil && m.Work.root != "" {
+			return found(Finding{
+				Severity: report.Error, Place: m.origin("GOFLAGS"), Message: "GOFLAGS has -mod=vendor, and there is no vendor directory here",
+				Fix: "run \"GOFLAGS= go mod vendor\", or take -mod=vendor out of GOFLAGS",
+			})
+		}
+	}
+	return Result{Seen: redact(flags)}
+}
+
+// modulesOff finds GO111MODULE=off.
+func modulesOff(_ context.Context, m *Machine) Result {
+	if m.setting("GO111MODULE") != "off" {
+		return Result{}
+	}
+	return found(Finding{
+		Severity: report.Error, Place: m.origin("GO111MODULE"), Message: "GO111MODULE=off: go.mod and GOPROXY are not looked at",
+		Fix: "take it out: modules are the default since Go 1.16",
+	})
+}
+
+// unknownSettings are names that look like settings of go and are none, with
+// what was meant.
+var unknownSettings = map[string]string{
+	"GONOSUMCHECK": "nothing: it does not exist; GONOSUMDB names modules that are not looked up",
+	"GO_PROXY":     "GOPROXY", "GOPROXIES": "GOPROXY", "GOPROXY_URL": "GOPROXY", "GOMODPROXY": "GOPROXY", "GO_SUMDB": "GOSUMDB", "GOCHECKSUMDB": "GOSUMDB",
+	"GO_PRIVATE": "GOPRIVATE", "GOPRIVATES": "GOPRIVATE", "GO_NOPROXY": "GONOPROXY", "GONOPROXIES": "GONOPROXY", "GOSUM_DB": "GOSUMDB", "GO_FLAGS": "GOFLAGS",
+	"GO_TOOLCHAIN": "GOTOOLCHAIN", "GO_MODCACHE": "GOMODCACHE",
+}
+
+// settingUnknown finds variables that go does not know.
+func settingUnknown(_ context.Context, m *Machine) Result {
+	var r Result
+	names := make([]string, 0, len(unknownSettings))
+	for name := range unknownSettings {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if m.Getenv(name) == "" {
+			continue
+		}
+		r.Findings = append(r.Findings, Finding{
+			Message: name + " is set, and go knows no such variable: it changes nothing", Fix: "use " + unknownSettings[name],
+		})
+	}
+	return r
+}
