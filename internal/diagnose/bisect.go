@@ -51,6 +51,8 @@ type LayerAnswer struct {
 	Hash   string // h1 of a .mod or zip, "" if there is none
 	Detail string // what happened, for people: redacted, one line
 	Took   time.Duration
+
+	endless bool // longer than any file of its kind
 }
 
 // answered reports whether the layer has all it should.
@@ -110,7 +112,7 @@ func (m *Machine) Bisect(ctx context.Context, mod module.Version) Verdict {
 		ask(direct, func() []LayerAnswer { return m.fromDirect(ctx, mod) })
 	}
 	wg.Wait()
-	return judge(mod, layers, m.truth(mod, record), m.setting("GOPROXY"))
+	return judge(mod, layers, m.truth(mod, record), m.chain())
 }
 
 // hashes are those that bytes of a module are judged by.
@@ -268,7 +270,7 @@ func (m *Machine) fromProxy(ctx context.Context, e policy.Entry, mod module.Vers
 		a := fetch(ctx, c, mod, kind, path)
 		a.Took = time.Since(start)
 		list = append(list, a)
-		if a.Answer == goenv.Hang || a.Answer == goenv.Unreachable {
+		if a.Answer == goenv.Hang || a.Answer == goenv.Unreachable || a.endless {
 			break // the others would end the same way, and take as long
 		}
 	}
@@ -327,7 +329,7 @@ func (a *LayerAnswer) fail(ctx context.Context, err error) {
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		a.Answer, a.Detail = goenv.Hang, "no answer within the time"
 	case ok && e.Status == 200 && errors.Is(err, modproxy.ErrTooLarge):
-		a.Answer, a.Detail = goenv.Garbage, "larger than any such file"
+		a.Answer, a.Detail, a.endless = goenv.Garbage, "larger than any such file", true
 	case ok && e.Status == 200, errors.Is(err, io.ErrUnexpectedEOF):
 		a.Answer, a.Detail = goenv.Broken, "cut off: "+modproxy.Line(err.Error())
 	case ok && e.Status != 0:
@@ -336,72 +338,4 @@ func (a *LayerAnswer) fail(ctx context.Context, err error) {
 			a.Detail += ": " + e.Text
 		}
 	}
-}
-
-// fromDatabase asks the checksum database: at the URL of GOSUMDB, else through
-// each proxy, else at its own host.
-func (m *Machine) fromDatabase(ctx context.Context, mod module.Version, private bool) (LayerAnswer, *checksum.Record) {
-	a := LayerAnswer{File: "lookup"}
-	db, err := goenv.ParseSumDB(m.setting("GOSUMDB"))
-	if err != nil {
-		a.Answer, a.Detail = goenv.Unreachable, err.Error()
-		return a, nil
-	}
-	type route struct {
-		base  string
-		under string
-		login Login
-	}
-	var routes []route
-	switch {
-	case db.URL != "":
-		routes = []route{{base: db.URL}}
-	default:
-		for _, e := range m.Policy.Proxies() {
-			if !private {
-				routes = append(routes, route{e.URL, modproxy.SumDBPath(db.Name) + "/", m.Logins[e.Name]})
-			}
-		}
-		routes = append(routes, route{base: "https://" + db.Name})
-	}
-	lookup, err := modproxy.LookupPath(mod.Path, mod.Version)
-	if err != nil {
-		a.Answer, a.Detail = goenv.Unreachable, err.Error()
-		return a, nil
-	}
-	start := time.Now()
-	for i, r := range routes {
-		a.Took = time.Since(start)
-		base, err := url.Parse(r.base)
-		if err != nil {
-			continue
-		}
-		one, cancel := context.WithTimeout(ctx, lookTime) // so that there is time for the next
-		c, done := m.client(base, r.login)
-		record, err := lookUp(one, c, r.under+lookup, mod, db.Key)
-		done()
-		cancel()
-		if err == nil {
-			a.Answer, a.Detail = goenv.OK, ""
-			return a, record
-		}
-		if bad, ok := errors.AsType[*checksum.RecordError](err); ok {
-			a.Answer, a.Detail = goenv.Wrong, modproxy.Line(bad.Error())
-		} else if a.fail(one, err); i == len(routes)-1 || a.Answer == goenv.Hang {
-			a.Detail = goenv.Redact(r.base) + ": " + a.Detail
-		}
-	}
-	return a, nil
-}
-
-func lookUp(ctx context.Context, c *modproxy.Client, path string, mod module.Version, key string) (*checksum.Record, error) {
-	got, err := c.Get(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	data, err := got.ReadAll(maxDotInfo)
-	if err != nil {
-		return nil, err
-	}
-	return checksum.ParseRecord(data, mod, key)
 }

@@ -122,26 +122,43 @@ func (m *Machine) down(ctx context.Context, p report.Proxy, what string) Finding
 	return f
 }
 
+// A named chain is GOPROXY with the names by which its entries were probed.
+type namedChain struct {
+	goenv.Chain
+	names []string // of each entry
+}
+
+// chain returns the chain in force, an empty one if go refuses it.
+func (m *Machine) chain() (c namedChain) {
+	c.Chain, _ = goenv.ParseChain(m.setting("GOPROXY")) // a check says what is wrong with it
+	for _, e := range c.Chain {
+		one, _, _ := Chain(e.Value)
+		name := ""
+		for _, have := range m.Policy.Chain {
+			if len(one.Chain) > 0 && have.URL == one.Chain[0].URL && (have.URL != "" || have.Name == e.Value) {
+				name = have.Name
+			}
+		}
+		c.names = append(c.names, name)
+	}
+	return c
+}
+
+// stop returns the name of the entry at whose error, or wrong bytes, go ends
+// if the entries give these answers to a request for a file; "" if it does not.
+func (c namedChain) stop(q goenv.Request, answer func(name string) goenv.Answer) string {
+	route := c.Walk(q, func(i int, _ goenv.File) goenv.Answer { return answer(c.names[i]) })
+	if route.Entry < 0 || !slices.Contains([]goenv.Ending{goenv.Stopped, goenv.Hung, goenv.LateFatal, goenv.Swallowed}, route.End) {
+		return ""
+	}
+	return c.names[route.Entry]
+}
+
 // stopsAt reports whether a build that asks the chain for a zip ends with the
 // error of the proxy called name.
 func (m *Machine) stopsAt(ctx context.Context, name string) bool {
-	chain, err := goenv.ParseChain(m.setting("GOPROXY"))
-	if err != nil {
-		return false
-	}
-	set, _, _ := Chain(m.setting("GOPROXY"))
-	index := func(i int) string {
-		one, _, _ := Chain(chain[i].Value)
-		return one.Chain[0].Name
-	}
-	if len(set.Chain) == 0 {
-		return false
-	}
-	route := chain.Walk(goenv.Request{File: goenv.Zip, Module: "rsc.io/quote"}, func(i int, _ goenv.File) goenv.Answer {
-		return answerOf(m.evidence(ctx), index(i))
-	})
-	bad := route.End == goenv.Stopped || route.End == goenv.Hung || route.End == goenv.LateFatal
-	return bad && route.Entry >= 0 && index(route.Entry) == name
+	seen := m.evidence(ctx)
+	return m.chain().stop(goenv.Request{File: goenv.Zip}, func(name string) goenv.Answer { return answerOf(seen, name) }) == name
 }
 
 // answerOf returns what go would make of a proxy as the probe saw it.

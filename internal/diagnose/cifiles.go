@@ -3,9 +3,9 @@ package diagnose
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/goenv"
@@ -19,16 +19,26 @@ var ciFiles = []string{
 }
 
 // A ciValue is a line of such a file that sets a variable.
-type ciValue struct {
-	Assignment
-	shell bool // as a command of a shell
-}
+type ciValue = Assignment
 
 // yamlValue matches NAME: VALUE.
 var yamlValue = regexp.MustCompile(`^["']?([A-Z][A-Z0-9_]+)["']?\s*:\s+(.+?)\s*,?$`)
 
-// readCI returns what the repository's CI files set.
-func (m *Machine) readCI() (list []ciValue, docker []string) {
+// A ciSetting is what the repository's CI files set.
+type ciSetting struct {
+	values  []ciValue
+	dockers []dockerfile
+}
+
+// A dockerfile builds an image.
+type dockerfile struct {
+	file    string
+	line    int  // the first that makes go download, 0 if there is none
+	hasArgs bool // declares GOPROXY as an argument, or sets it
+}
+
+// readCI reads the repository's CI files.
+func (m *Machine) readCI() (c ciSetting) {
 	for _, pattern := range ciFiles {
 		files, _ := filepath.Glob(filepath.Join(m.Dir, filepath.FromSlash(pattern))) // ours: never malformed
 		for _, f := range files[:min(len(files), maxFiles)] {
@@ -36,14 +46,18 @@ func (m *Machine) readCI() (list []ciValue, docker []string) {
 			if err != nil {
 				continue
 			}
+			values := parseCI(f, string(data))
+			c.values = append(c.values, values...)
 			if strings.Contains(filepath.Base(f), "Dockerfile") {
-				docker = append(docker, f)
+				sets := slices.ContainsFunc(values, func(v ciValue) bool { return v.Name == "GOPROXY" })
+				c.dockers = append(c.dockers, dockerfile{f, goRun(string(data)), sets || argGOPROXY.Match(data)})
 			}
-			list = append(list, parseCI(f, string(data))...)
 		}
 	}
-	return list, docker
+	return c
 }
+
+var argGOPROXY = regexp.MustCompile(`(?m)^\s*ARG\s+GOPROXY`)
 
 // parseCI returns the lines that set variables, in YAML, in a Dockerfile or as
 // a command of a shell.
@@ -53,10 +67,9 @@ func parseCI(file, text string) (list []ciValue) {
 		n++
 		line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
 		line = strings.TrimSpace(line)
-		found, shell := ciLine(line)
-		for _, a := range found {
+		for _, a := range ciLine(line) {
 			if a.File, a.Line = file, n; !strings.Contains(a.Value, "${{") {
-				list = append(list, ciValue{a, shell})
+				list = append(list, a)
 			}
 		}
 	}
@@ -64,9 +77,9 @@ func parseCI(file, text string) (list []ciValue) {
 }
 
 // ciLine returns what one line sets.
-func ciLine(line string) (list []Assignment, shell bool) {
+func ciLine(line string) (list []ciValue) {
 	if strings.HasPrefix(line, "#") {
-		return nil, false
+		return nil
 	}
 	if match := yamlValue.FindStringSubmatch(line); match != nil {
 		value := match[2]
@@ -77,7 +90,7 @@ func ciLine(line string) (list []Assignment, shell bool) {
 		} else {
 			value, _, _ = strings.Cut(value, " #")
 		}
-		return []Assignment{{Name: match[1], Value: strings.TrimSpace(value), Computed: strings.Contains(value, "$")}}, false
+		return []Assignment{{Name: match[1], Value: strings.TrimSpace(value), Computed: strings.Contains(value, "$")}}
 	}
 	for _, verb := range []string{"ENV ", "ARG "} {
 		rest, ok := strings.CutPrefix(line, verb)
@@ -88,11 +101,11 @@ func ciLine(line string) (list []Assignment, shell bool) {
 			rest = name + "=" + strings.TrimSpace(value) // the old form
 		}
 		for word := range strings.FieldsSeq(rest) {
-			if name, value, ok := strings.Cut(word, "="); ok {
+			if name, value, ok := strings.Cut(word, "="); ok && name != "" {
 				list = append(list, Assignment{Name: name, Value: strings.Trim(value, `"'`), Computed: strings.Contains(value, "$")})
 			}
 		}
-		return list, false
+		return list
 	}
 	for _, verb := range []string{"run:", "script:", "RUN", "sh '", `sh "`} {
 		line = strings.TrimSpace(strings.TrimPrefix(line, verb))
@@ -103,22 +116,21 @@ func ciLine(line string) (list []Assignment, shell bool) {
 		}
 		for _, w := range words {
 			name, value, ok := strings.Cut(w.text, "=")
-			if !ok {
+			if !ok || name == "" {
 				break
 			}
 			list = append(list, Assignment{Name: name, Value: value, Computed: w.computed, Cut: w.cut})
 		}
 	}
-	return list, true
+	return list
 }
 
 // ciSettings finds settings in CI files that go refuses, or that cannot mean
 // what their author thought.
 func ciSettings(_ context.Context, m *Machine) Result {
-	list, _ := m.readCI()
 	var r Result
 	n := 0
-	for _, v := range list {
+	for _, v := range m.ci.values {
 		f := Finding{Severity: report.Error, Place: m.place(v.File, v.Line)}
 		switch {
 		case v.Name == "GOPROXY" && v.Cut:
@@ -161,9 +173,8 @@ func refusedChain(value string) (why, fix string) {
 // ciChecksOff finds that a CI file switches off what guards against changed
 // modules.
 func ciChecksOff(_ context.Context, m *Machine) Result {
-	list, _ := m.readCI()
 	var r Result
-	for _, v := range list {
+	for _, v := range m.ci.values {
 		f := Finding{Place: m.place(v.File, v.Line)}
 		switch {
 		case v.Name == "GOSUMDB" && v.Value == "off":
@@ -185,30 +196,19 @@ func ciChecksOff(_ context.Context, m *Machine) Result {
 // dockerLoses finds Dockerfiles that run go without the settings of the job:
 // the environment of a CI job does not reach "docker build".
 func dockerLoses(_ context.Context, m *Machine) Result {
-	list, docker := m.readCI()
-	if len(docker) == 0 {
+	if len(m.ci.dockers) == 0 {
 		return skipped("there is no Dockerfile")
 	}
 	if !m.HasPolicy && m.Settings.Lookup("GOPROXY").Origin != goenv.Environment {
 		return skipped("GOPROXY is Go's default")
 	}
 	var r Result
-	for _, file := range docker {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		line := goRun(string(data))
-		for _, v := range list {
-			if v.File == file && v.Name == "GOPROXY" {
-				line = 0
-			}
-		}
-		if line == 0 || regexp.MustCompile(`(?m)^\s*ARG\s+GOPROXY`).Match(data) {
+	for _, d := range m.ci.dockers {
+		if d.line == 0 || d.hasArgs {
 			continue
 		}
 		r.Findings = append(r.Findings, Finding{
-			Severity: report.Notice, Place: m.place(file, line), Message: "go runs here without the GOPROXY of the job: its environment does not reach \"docker build\"",
+			Severity: report.Notice, Place: m.place(d.file, d.line), Message: "go runs here without the GOPROXY of the job: its environment does not reach \"docker build\"",
 			Fix: "add \"ARG GOPROXY\" above this line, and build with --build-arg GOPROXY",
 		})
 	}

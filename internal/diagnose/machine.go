@@ -78,6 +78,7 @@ type Machine struct {
 	Git      Git
 	Netrc    NetrcFile
 	Work     workspace
+	ci       ciSetting
 
 	once struct {
 		evidence, sights, poison sync.Once
@@ -114,6 +115,7 @@ func Read(ctx context.Context, c Config) *Machine {
 	wg.Go(func() { m.Git = m.readGit(ctx) })
 	wg.Go(func() { m.Shell = m.readShell() })
 	wg.Go(func() { m.Netrc = m.readNetrc() })
+	wg.Go(func() { m.ci = m.readCI() })
 	wg.Wait()
 	m.Settings = goenv.Sources{Over: c.Over, Getenv: c.Getenv, User: c.User}
 	if root := m.Go.Env["GOROOT"]; root != "" {

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,6 +18,7 @@ import (
 
 	"golang.org/x/net/http/httpproxy"
 
+	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -240,13 +242,40 @@ func httpsProxySettings(_ context.Context, m *Machine) Result {
 	case https && m.either("HTTPS_PROXY") == "" && m.either("ALL_PROXY") != "":
 		add("", "ALL_PROXY", "set HTTPS_PROXY to the same value", "ALL_PROXY is set: curl and git obey it, go does not know it")
 	}
-	if v := m.either("HTTPS_PROXY"); v != "" {
-		r.Seen = "HTTPS_PROXY=" + redact(v) + " is obeyed by go, git and curl, but never for loopback addresses by go"
+	for _, s := range m.Git.Config {
+		if v := m.either("HTTPS_PROXY"); s.Key == "http.proxy" && s.Value != v && https {
+			r.Findings = append(r.Findings, Finding{
+				Severity: report.Notice, Place: m.place(s.File, s.Line),
+				Message: fmt.Sprintf("git goes through %s (http.proxy), and go, which does not know that setting, through %s", redact(s.Value), cmp.Or(redact(v), "none")),
+				Fix:     "set HTTPS_PROXY, which both obey, and take http.proxy out",
+			})
+		}
 	}
+	r.Seen = m.ways()
 	if len(r.Findings) == 0 && r.Seen == "" {
 		return skipped("no HTTP proxy is set")
 	}
 	return r
+}
+
+// ways says through which HTTP proxy each proxy of the chain is reached, "" if
+// none is set. The rules are go's; git and curl differ in that they send
+// loopback addresses there, too.
+func (m *Machine) ways() string {
+	proxy := m.httpProxy()
+	var list []string
+	for _, e := range m.Policy.Proxies() {
+		u, err := url.Parse(e.URL)
+		if err != nil || u.Host == "" || m.either("HTTP_PROXY")+m.either("HTTPS_PROXY") == "" {
+			continue
+		}
+		way := "directly"
+		if via, err := proxy(u); err == nil && via != nil {
+			way = "through " + goenv.Redact(via.String())
+		}
+		list = append(list, u.Host+" "+way)
+	}
+	return strings.Join(list, "; ")
 }
 
 // noProxyPatterns finds items of NO_PROXY that go does not understand as meant.

@@ -140,6 +140,10 @@ var seeds = []seed{
 		r.env["ALL_PROXY"] = "socks5://127.0.0.1:1"
 	}, "set HTTPS_PROXY", ""},
 	{"D29", "capitals and small letters differ", env("https_proxy", "http://127.0.0.1:2"), "same value", ""},
+	{"D29", "git has a proxy of its own", func(r *rig) {
+		r.secure(proxytest.PrivateCA, true)
+		git("http.proxy", "http://proxy.corp.example.com:8080")(r)
+	}, "which both obey", ""},
 	{"D30", "URL in NO_PROXY", env("NO_PROXY", "localhost,https://git.example.com/"), "write git.example.com", ""},
 	{"D30", "blanks in NO_PROXY", env("NO_PROXY", "a.example.com b.example.com"), "a.example.com,b.example.com", ""},
 	{"D31", "login missing", through("auth"), "use https", ""},

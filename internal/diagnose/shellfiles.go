@@ -114,7 +114,7 @@ func shellWords(line string) (commands [][]shellWordOf) {
 	var words []shellWordOf
 	var text strings.Builder
 	var w shellWordOf
-	started, escaped, quote := false, false, rune(0)
+	started, escaped, quote, depth, last := false, false, rune(0), 0, rune(0)
 	end := func() {
 		if started {
 			w.text = text.String()
@@ -130,14 +130,25 @@ func shellWords(line string) (commands [][]shellWordOf) {
 		words = nil
 	}
 	for _, r := range line {
+		before := last
+		last = r
 		switch {
 		case escaped:
 			text.WriteRune(r)
 			escaped = false
+		case depth > 0, r == '(' && before == '$' && quote != '\'': // $(COMMAND)
+			text.WriteRune(r)
+			depth += strings.Count(string(r), "(") - strings.Count(string(r), ")")
+		case quote == '`' && r != '`':
+			text.WriteRune(r)
 		case quote == '\'' && r != '\'', quote == '"' && !strings.ContainsRune("\"\\$`", r):
 			text.WriteRune(r)
 		case r == '\\':
 			started, escaped = true, true
+		case r == '`' && quote != '"':
+			started, w.computed = true, true
+			text.WriteRune(r)
+			quote ^= '`'
 		case r == quote:
 			quote = 0
 		case quote == 0 && (r == '\'' || r == '"'):

@@ -24,7 +24,7 @@ type Verdict struct {
 
 // judge compares what the layers have with each other and with the truth. It
 // is pure.
-func judge(mod module.Version, layers []Layer, truth hashes, goproxy string) Verdict {
+func judge(mod module.Version, layers []Layer, truth hashes, chain namedChain) Verdict {
 	v := Verdict{Module: mod, Layers: layers, wrong: map[string]string{}}
 	if truth.from == "" {
 		truth = agreed(layers)
@@ -44,7 +44,7 @@ func judge(mod module.Version, layers []Layer, truth hashes, goproxy string) Ver
 	case v.wrong["module cache"] != "":
 		v.blame("module cache", "the module cache has a wrong file: "+v.wrong["module cache"], "go clean -modcache, or \"goproxy-setup doctor --fix\", which removes that file alone")
 	default:
-		v.blameProxies(proxies, served, goproxy)
+		v.blameProxies(proxies, served, chain)
 	}
 	if len(v.Guilty) == 0 && v.Text == "" {
 		v.blameRest(served)
@@ -134,7 +134,7 @@ func (v *Verdict) moved(proxies []Layer, truth hashes) bool {
 
 // blameProxies blames the proxies with wrong bytes, and then those that fail
 // while another serves, or where go stops.
-func (v *Verdict) blameProxies(proxies []Layer, served bool, goproxy string) {
+func (v *Verdict) blameProxies(proxies []Layer, served bool, chain namedChain) {
 	var texts []string
 	for _, l := range proxies {
 		if v.wrong[l.Name] != "" {
@@ -163,7 +163,7 @@ func (v *Verdict) blameProxies(proxies []Layer, served bool, goproxy string) {
 	if v.Next == "" {
 		v.Next = "put a proxy that has it first; after a public proxy a bar instead of a comma lets go move on"
 	}
-	if name := v.stop(goproxy); name != "" {
+	if name := v.stop(chain); name != "" {
 		v.Text += fmt.Sprintf(". With this GOPROXY, go ends at %s", name)
 	}
 }
@@ -178,41 +178,34 @@ func firstFailure(l Layer) (LayerAnswer, bool) {
 	return LayerAnswer{}, false
 }
 
-// stop returns the proxy at whose error go ends, "" if it gets the zip or goes
+// stop returns the proxy at whose error go ends, "" if it gets all files or goes
 // on to version control.
-func (v *Verdict) stop(goproxy string) string {
-	chain, err := goenv.ParseChain(goproxy)
-	if err != nil {
-		return ""
-	}
-	name := func(i int) string {
-		one, _, err := Chain(chain[i].Value)
-		if err != nil || len(one.Chain) == 0 {
-			return ""
-		}
-		return one.Chain[0].Name
-	}
-	for _, file := range []struct {
-		kind goenv.File
-		name string
-	}{{goenv.Info, "info"}, {goenv.Mod, "mod"}, {goenv.Zip, "zip"}} {
-		route := chain.Walk(goenv.Request{File: file.kind, Module: v.Module.Path, Vouch: goenv.Database}, func(i int, _ goenv.File) goenv.Answer {
-			for _, l := range v.Layers {
-				if l.Kind != ProxyLayer || l.Name != name(i) {
-					continue
-				}
-				if a, ok := l.get(file.name); ok && (a.Answer != goenv.OK || v.wrong[l.Name] == "" || a.File != "zip") {
-					return a.Answer
-				}
-				return goenv.Wrong
-			}
-			return goenv.OK
-		})
-		if route.Entry >= 0 && slices.Contains([]goenv.Ending{goenv.Stopped, goenv.Hung, goenv.LateFatal, goenv.Swallowed}, route.End) {
-			return name(route.Entry)
+func (v *Verdict) stop(chain namedChain) string {
+	for _, kind := range []goenv.File{goenv.Mod, goenv.Zip} { // in go's order; a build needs no .info
+		name := chain.stop(goenv.Request{File: kind, Vouch: goenv.Database}, func(name string) goenv.Answer { return v.answer(name, kind.String()) })
+		if name != "" {
+			return name
 		}
 	}
 	return ""
+}
+
+// answer returns what go makes of a proxy's file.
+func (v *Verdict) answer(name, file string) goenv.Answer {
+	for _, l := range v.of(ProxyLayer) {
+		a, ok := l.get(file)
+		switch {
+		case l.Name != name:
+		case !ok: // not asked after an earlier file had failed
+			a, _ = firstFailure(l)
+			return a.Answer
+		case a.Answer == goenv.OK && strings.HasPrefix(v.wrong[name], "."+file+" "):
+			return goenv.Wrong
+		default:
+			return a.Answer
+		}
+	}
+	return goenv.OK
 }
 
 // blameRest judges when no proxy is to blame: the database, version control,

@@ -24,13 +24,15 @@ func (w *screen) inForce(r *report.Report) {
 	name, value := 0, 0
 	for _, s := range r.InForce {
 		name = max(name, columns(LogLine(s.Name)))
-		value = max(value, columns(LogLine(s.Value)))
+		if n := columns(LogLine(s.Value)); n <= w.width/2 { // a longer one has lines of its own
+			value = max(value, n)
+		}
 	}
-	beside := w.width - 2 - name - 2 - value - 2 // room for the source
 	for _, s := range r.InForce {
 		line := "  " + pad(LogLine(s.Name), name, false) + "  "
-		if longest := columns(LogLine(s.Why)); beside >= longest {
-			w.line(line + pad(LogLine(s.Value), value, false) + "  " + LogLine(s.Why))
+		beside := line + pad(LogLine(s.Value), value, false) + "  " + LogLine(s.Why)
+		if columns(beside) <= w.width {
+			w.line(beside)
 			continue
 		}
 		for i, part := range wrap(visible(s.Value), w.width-4-name) {
