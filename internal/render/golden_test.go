@@ -61,7 +61,7 @@ func TestGolden(t *testing.T) {
 	}
 	for name, r := range reports(t) {
 		opt := Options{Width: 100}
-		if r.Outcome == report.Exhausted || r.Outcome == report.Incomplete {
+		if r.Outcome == report.Exhausted || r.Outcome == report.Incomplete || r.Outcome == report.Troubled {
 			opt.ExitCode = 1
 		} else if r.Outcome == report.Invalid {
 			opt.ExitCode = 2
@@ -89,6 +89,9 @@ func TestTableWidths(t *testing.T) {
 		{"fallback.120.txt", "fallback", Options{Width: 120}},
 		{"fallback.color.txt", "fallback", Options{Width: 100, Color: true}},
 		{"exhausted.ascii.txt", "exhausted", Options{Width: 80, ASCII: true}},
+		{"troubled.60.txt", "troubled", Options{Width: 60}},
+		{"troubled.120.txt", "troubled", Options{Width: 120}},
+		{"troubled.color.txt", "troubled", Options{Width: 80, Color: true}},
 		{"hostile.60.txt", "hostile", Options{Width: 60}},
 		{"probe.60.txt", "probe", Options{Width: 60}},
 		{"probe.120.txt", "probe", Options{Width: 120}},

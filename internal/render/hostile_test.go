@@ -78,6 +78,13 @@ func hostileReport() *report.Report {
 			ID: "proxy-down", Severity: severities[i*3/30], Title: text(), Message: text(), Fix: text(), Place: report.Place{File: text(), Line: i, Column: i},
 		})
 	}
+	for i := range 8 { // a diagnosis has these, too
+		r.InForce = append(r.InForce, report.Setting{Name: text(), Value: text(), Why: text()})
+		r.Checks = append(r.Checks, report.Check{Name: text(), OK: i%3 != 0, Skipped: i%4 == 0, Detail: text(), TookMS: int64(i)})
+	}
+	for i := range r.Findings[20:] {
+		r.Findings[20+i].Group = text()
+	}
 	for range attacks {
 		r.Reasons = append(r.Reasons, text())
 	}

@@ -36,6 +36,7 @@ func summary(r *report.Report, _ Options) ([]byte, error) {
 	p.preflight(r)
 	p.tables(r)
 	p.settings(r)
+	p.inForce(r)
 	p.reasons(r)
 	p.checks(r)
 	p.diagnosis(r)
@@ -166,6 +167,9 @@ func (p *page) findings(r *report.Report) {
 func finding(f report.Finding, known map[string]bool) string {
 	icon := map[report.Severity]string{report.Error: "❌", report.Warning: "⚠️", report.Notice: "ℹ️"}[f.Severity]
 	text := fmt.Sprintf("- %s **%s**", cmp.Or(icon, "⚠️"), short(f.Title))
+	if f.Group != "" {
+		text += " (" + short(f.Group) + ")"
+	}
 	if f.Place.File != "" {
 		text += " at " + code(f.Place.String())
 	}
@@ -186,6 +190,20 @@ func (p *page) settings(r *report.Report) {
 	p.WriteString("| Variable | Value | Why |\n| --- | --- | --- |\n")
 	p.rows(len(r.Settings), summaryDetails, "settings", func(i int) string {
 		s := r.Settings[i]
+		return tableRow(code(s.Name), code(s.Value), short(s.Why))
+	})
+	p.endDetails()
+}
+
+// inForce shows the settings that a diagnosis found, and where each comes from.
+func (p *page) inForce(r *report.Report) {
+	if len(r.InForce) == 0 {
+		return
+	}
+	p.details(fmt.Sprintf("Settings in force (%d)", len(r.InForce)))
+	p.WriteString("| Variable | Value | From |\n| --- | --- | --- |\n")
+	p.rows(len(r.InForce), summaryDetails, "settings", func(i int) string {
+		s := r.InForce[i]
 		return tableRow(code(s.Name), code(s.Value), short(s.Why))
 	})
 	p.endDetails()

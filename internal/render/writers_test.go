@@ -198,27 +198,33 @@ func TestPlacesOutsideTheRepository(t *testing.T) {
 	}
 }
 
+// A junitRead is what a reader of JUnit files takes from one of ours.
+type junitRead struct {
+	Suites []struct {
+		Name     string `xml:"name,attr"`
+		Tests    int    `xml:"tests,attr"`
+		Failures int    `xml:"failures,attr"`
+		Skipped  int    `xml:"skipped,attr"`
+		Cases    []struct {
+			Name    string `xml:"name,attr"`
+			Failure *struct {
+				Message string `xml:"message,attr"`
+			} `xml:"failure"`
+			Skipped *struct{} `xml:"skipped"`
+		} `xml:"testcase"`
+	} `xml:"testsuite"`
+}
+
 func TestJUnitCounts(t *testing.T) {
 	for name, r := range reports(t) {
-		var got struct {
-			Suite struct {
-				Name     string `xml:"name,attr"`
-				Tests    int    `xml:"tests,attr"`
-				Failures int    `xml:"failures,attr"`
-				Skipped  int    `xml:"skipped,attr"`
-				Cases    []struct {
-					Name    string `xml:"name,attr"`
-					Failure *struct {
-						Message string `xml:"message,attr"`
-					} `xml:"failure"`
-					Skipped *struct{} `xml:"skipped"`
-				} `xml:"testcase"`
-			} `xml:"testsuite"`
-		}
+		var got junitRead
 		if err := xml.Unmarshal([]byte(render(t, JUnit, r, Options{})), &got); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		s := got.Suite
+		if want := 1 + min(1, len(r.Checks)); len(got.Suites) != want {
+			t.Fatalf("%s: %d suites; want %d", name, len(got.Suites), want)
+		}
+		s := got.Suites[0]
 		if s.Name != "proxy reachable" || s.Tests != len(r.Proxies) || len(s.Cases) != len(r.Proxies) {
 			t.Errorf("%s: suite %q has %d tests, %d cases; want %d", name, s.Name, s.Tests, len(s.Cases), len(r.Proxies))
 		}
@@ -231,15 +237,28 @@ func TestJUnitCounts(t *testing.T) {
 			if c.Failure != nil && c.Failure.Message != visible(p.Cause) {
 				t.Errorf("%s: message %q; want %q", name, c.Failure.Message, visible(p.Cause))
 			}
-			if c.Failure != nil {
-				s.Failures--
-			}
-			if c.Skipped != nil {
-				s.Skipped--
+		}
+		for _, s := range got.Suites[1:] {
+			for i, c := range s.Cases {
+				check := r.Checks[i]
+				if c.Name != visible(check.Name) || (c.Skipped != nil) != check.Skipped || (c.Failure != nil) != (!check.OK && !check.Skipped) {
+					t.Errorf("%s: case %q, failed %v, skipped %v; the check is %+v", name, c.Name, c.Failure, c.Skipped, check)
+				}
 			}
 		}
-		if s.Failures != 0 || s.Skipped != 0 {
-			t.Errorf("%s: the suite's counts differ from its cases by %d and %d", name, s.Failures, s.Skipped)
+		for _, s := range got.Suites {
+			failures, skipped := 0, 0
+			for _, c := range s.Cases {
+				if c.Failure != nil {
+					failures++
+				}
+				if c.Skipped != nil {
+					skipped++
+				}
+			}
+			if s.Failures != failures || s.Skipped != skipped || s.Tests != len(s.Cases) {
+				t.Errorf("%s: suite %q says %d tests, %d failures, %d skipped; it has %d, %d, %d", name, s.Name, s.Tests, s.Failures, s.Skipped, len(s.Cases), failures, skipped)
+			}
 		}
 	}
 }
@@ -279,7 +298,7 @@ func TestMarkdownTablesKeepTheirShape(t *testing.T) {
 				t.Errorf("%s: %d cells instead of %d in %q", name, got, cells, line)
 			}
 		}
-		want := len(r.Proxies)
+		want := len(r.Proxies) + len(r.InForce)
 		if exports(r) {
 			want += len(r.Settings)
 		}
