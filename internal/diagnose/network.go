@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -273,7 +274,9 @@ func (m *Machine) ways() string {
 		if via, err := proxy(u); err == nil && via != nil {
 			way = "through " + goenv.Redact(via.String())
 		}
-		list = append(list, u.Host+" "+way)
+		if item := u.Host + " " + way; !slices.Contains(list, item) {
+			list = append(list, item)
+		}
 	}
 	return strings.Join(list, "; ")
 }
