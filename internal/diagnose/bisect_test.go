@@ -91,7 +91,7 @@ func TestBisect(t *testing.T) {
 			m := r.machine(ctx)
 			v := m.Bisect(ctx, tt.mod)
 			var want []string
-			for _, name := range strings.Fields(tt.guilty) {
+			for name := range strings.FieldsSeq(tt.guilty) {
 				if strings.Contains(name, "/") || name == strings.ToUpper(name) {
 					name = strings.NewReplacer("/", r.proxy.URL+"/", "REFUSE", "http://"+r.proxy.Refuse, "SILENT", "http://"+r.proxy.Silent).Replace(name)
 				}
