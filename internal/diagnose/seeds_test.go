@@ -184,6 +184,7 @@ var seeds = []seed{
 	}, "install git", ""},
 	{"D44", "git settings that git cannot read", file("~/.gitconfig", "[url\n"), "mend the file", ""},
 	{"D45", "golang.org/x rewritten to where nothing is", git("url.https://github.com/.insteadOf", "https://golang.org/x/"), "url.https://github.com/golang/.insteadOf https://go.googlesource.com/", ""},
+	{"D45", "a token in the rewrite", git("url.https://oauth2:s3cret@github.com/.insteadOf", "https://golang.org/x/"), "url.https://github.com/golang/.insteadOf", ""},
 	{"D45", "gopkg.in rewritten", git("url.https://github.com/go-yaml/.insteadOf", "https://gopkg.in/"), "come through GOPROXY", ""},
 	{"D46", "slash missing in the rewrite", git("url.ssh://git@git.example.com.insteadOf", "https://git.example.com/"), "url.ssh://git@git.example.com/.insteadOf", ""},
 	{"D46", "ssh with a colon", git("url.ssh://git@git.example.com:.insteadOf", "https://git.example.com/"), "a slash follows the host", ""},
@@ -272,6 +273,41 @@ func TestSeeds(t *testing.T) {
 		}
 	})
 	t.Logf("%d seeded misconfigurations of %d kinds:\n%s", len(seeds), kinds(), strings.Join(rows, "\n"))
+}
+
+// TestRepairs makes the repair of every seed that has one, and looks again: what
+// was wrong is right. Only checks that the documentation lists have repairs.
+func TestRepairs(t *testing.T) {
+	for _, s := range seeds {
+		i := slices.IndexFunc(diagnose.Checks(), func(c diagnose.Check) bool { return c.ID == s.id })
+		if !diagnose.Checks()[i].Safe {
+			continue
+		}
+		t.Run(s.id+"/"+s.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			s.make(r)
+			repairs := 0
+			for _, e := range r.examine() {
+				for _, f := range e.Findings {
+					if f.Repair == nil {
+						continue
+					}
+					if !e.Safe {
+						t.Errorf("%s is not listed as safe, and repairs: %s", e.ID, f.Repair.Shown)
+					}
+					repairs++
+					if err := f.Repair.Do(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if list := r.examine(); repairs > 0 && slices.Contains(ids(list), s.id) {
+				t.Errorf("after %d repairs:\n%s", repairs, show(list))
+			}
+			t.Logf("%d repairs", repairs)
+		})
+	}
 }
 
 // fixOf returns the fixes that a check names.
