@@ -110,68 +110,95 @@ type shellWordOf struct {
 
 // shellWords splits a line into commands of at least one word as a shell does.
 // Comments, and commands that take no part in assignments, are left out.
-func shellWords(line string) (commands [][]shellWordOf) {
-	var words []shellWordOf
-	var text strings.Builder
-	var w shellWordOf
-	started, escaped, quote, depth, last := false, false, rune(0), 0, rune(0)
-	end := func() {
-		if started {
-			w.text = text.String()
-			words = append(words, w)
-		}
-		text.Reset()
-		w, started = shellWordOf{}, false
-	}
-	command := func() {
-		if end(); len(words) > 0 {
-			commands = append(commands, words)
-		}
-		words = nil
-	}
+func shellWords(line string) [][]shellWordOf {
+	var s shellScanner
 	for _, r := range line {
-		before := last
-		last = r
-		switch {
-		case escaped:
-			text.WriteRune(r)
-			escaped = false
-		case depth > 0, r == '(' && before == '$' && quote != '\'': // $(COMMAND)
-			text.WriteRune(r)
-			depth += strings.Count(string(r), "(") - strings.Count(string(r), ")")
-		case quote == '`' && r != '`':
-			text.WriteRune(r)
-		case quote == '\'' && r != '\'', quote == '"' && !strings.ContainsRune("\"\\$`", r):
-			text.WriteRune(r)
-		case r == '\\':
-			started, escaped = true, true
-		case r == '`' && quote != '"':
-			started, w.computed = true, true
-			text.WriteRune(r)
-			quote ^= '`'
-		case r == quote:
-			quote = 0
-		case quote == 0 && (r == '\'' || r == '"'):
-			started, quote = true, r
-		case r == '$' || r == '`':
-			started, w.computed = true, true
-			text.WriteRune(r)
-		case r == '#' && !started:
-			command()
-			return commands
-		case strings.ContainsRune(" \t\r\n", r):
-			end()
-		case r == ';':
-			command()
-		case r == '|' || r == '&' || r == '>' || r == '<':
-			w.cut = started && r == '|'
-			command() // what follows is another command, or a file
-			return commands
-		default:
-			started = true
-			text.WriteRune(r)
+		if !s.quoted(r) && !s.bare(r) {
+			return s.commands
 		}
+		s.last = r
 	}
-	command()
-	return commands
+	s.endCommand()
+	return s.commands
+}
+
+// A shellScanner is what [shellWords] knows of the line so far.
+type shellScanner struct {
+	commands [][]shellWordOf
+	words    []shellWordOf // of the command that is not at its end
+	text     strings.Builder
+	word     shellWordOf // that text belongs to
+	started  bool        // there is a word, if only an empty one in quotes
+	escaped  bool        // by a backslash
+	quote    rune        // the one that is open: ' " or `; 0 if none is
+	depth    int         // of parentheses in $(COMMAND)
+	last     rune
+}
+
+func (s *shellScanner) endWord() {
+	if s.started {
+		s.word.text = s.text.String()
+		s.words = append(s.words, s.word)
+	}
+	s.text.Reset()
+	s.word, s.started = shellWordOf{}, false
+}
+
+func (s *shellScanner) endCommand() {
+	if s.endWord(); len(s.words) > 0 {
+		s.commands = append(s.commands, s.words)
+	}
+	s.words = nil
+}
+
+// quoted takes r if it stands for itself, or opens or closes what makes
+// characters stand for themselves.
+func (s *shellScanner) quoted(r rune) bool {
+	switch {
+	case s.escaped:
+		s.text.WriteRune(r)
+		s.escaped = false
+	case s.depth > 0, r == '(' && s.last == '$' && s.quote != '\'': // $(COMMAND)
+		s.text.WriteRune(r)
+		s.depth += strings.Count(string(r), "(") - strings.Count(string(r), ")")
+	case s.quote == '`' && r != '`', s.quote == '\'' && r != '\'', s.quote == '"' && !strings.ContainsRune("\"\\$`", r):
+		s.text.WriteRune(r)
+	case r == '\\':
+		s.started, s.escaped = true, true
+	case r == '`' && s.quote != '"':
+		s.started, s.word.computed = true, true
+		s.text.WriteRune(r)
+		s.quote ^= '`'
+	case r == s.quote:
+		s.quote = 0
+	case s.quote == 0 && (r == '\'' || r == '"'):
+		s.started, s.quote = true, r
+	case r == '$' || r == '`':
+		s.started, s.word.computed = true, true
+		s.text.WriteRune(r)
+	default:
+		return false
+	}
+	return true
+}
+
+// bare takes r outside of quotes. It reports whether what follows matters.
+func (s *shellScanner) bare(r rune) bool {
+	switch {
+	case r == '#' && !s.started:
+		s.endCommand()
+		return false
+	case strings.ContainsRune(" \t\r\n", r):
+		s.endWord()
+	case r == ';':
+		s.endCommand()
+	case strings.ContainsRune("|&<>", r): // what follows is another command, or a file
+		s.word.cut = s.started && r == '|'
+		s.endCommand()
+		return false
+	default:
+		s.started = true
+		s.text.WriteRune(r)
+	}
+	return true
 }
