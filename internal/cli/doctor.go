@@ -165,6 +165,9 @@ func (d *doctor) module() (module.Version, error) {
 func (d *doctor) read(ctx context.Context) error {
 	d.job = openJob(ci.Detect(d.Getenv), d.Host)
 	d.config = diagnose.Config{Getenv: d.Getenv, Environ: d.Environ, Dir: d.Dir, Home: d.Home}
+	if d.job.PullRequest {
+		d.config.Tree = d.job.Workspace
+	}
 	user, err := userEnv(d.Host)
 	if d.config.User = user; err != nil {
 		d.config.User.Data = nil // a check finds out why
@@ -213,6 +216,11 @@ func (d *doctor) policy() (*policy.Policy, error) {
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(d.Dir, path)
+	}
+	if name, inTree := within(d.job.Workspace, path); d.job.PullRequest && inTree {
+		if err := noLink(d.job.Workspace, name); err != nil {
+			return nil, err
+		}
 	}
 	data, err := readFile(path, maxPolicy)
 	switch {

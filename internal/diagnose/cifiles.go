@@ -42,7 +42,7 @@ func (m *Machine) readCI() (c ciSetting) {
 	for _, pattern := range ciFiles {
 		files, _ := filepath.Glob(filepath.Join(m.Dir, filepath.FromSlash(pattern))) // ours: never malformed
 		for _, f := range files[:min(len(files), maxFiles)] {
-			data, err := readFile(f, maxFile)
+			data, err := m.readTree(f, maxFile)
 			if err != nil {
 				continue
 			}

@@ -41,7 +41,10 @@ type Config struct {
 	Environ []string // for commands that are run; nil is this process's
 	Dir     string   // the working directory, absolute
 	Home    string   // "" if there is none
-	Etc     string   // "" is /etc
+	// Tree is the work tree if its author is not trusted, as in a pull request:
+	// links that lead out of it are then not followed. "" trusts it.
+	Tree string
+	Etc  string // "" is /etc
 
 	// User is the file that "go env -w" writes.
 	User goenv.EnvFile
@@ -297,6 +300,29 @@ func readFile(path string, limit int64) ([]byte, error) {
 		err = &fs.PathError{Op: "reading", Path: path, Err: errTooLarge}
 	}
 	return data, err
+}
+
+// readTree reads a file of the work tree, as [readFile] does.
+func (m *Machine) readTree(path string, limit int64) ([]byte, error) {
+	rel, err := filepath.Rel(m.Tree, path)
+	if m.Tree == "" || err != nil || !filepath.IsLocal(rel) {
+		return readFile(path, limit)
+	}
+	root, err := os.OpenRoot(m.Tree)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Stat(rel)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "reading", Path: path, Err: errNotRegular}
+	case info.Size() > limit:
+		return nil, &fs.PathError{Op: "reading", Path: path, Err: errTooLarge}
+	}
+	return root.ReadFile(rel)
 }
 
 // place returns the position in a file as a report has it: relative to the

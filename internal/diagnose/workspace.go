@@ -49,7 +49,7 @@ type member struct {
 func (m *Machine) readWorkspace() (w workspace) {
 	if w.gomod = upward(m.Dir, "go.mod"); w.gomod != "" {
 		w.root = filepath.Dir(w.gomod)
-		w.mod, w.modErr = readMod(w.gomod)
+		w.mod, w.modErr = m.readMod(w.gomod)
 	}
 	switch named := m.setting("GOWORK"); named {
 	case "off":
@@ -59,7 +59,7 @@ func (m *Machine) readWorkspace() (w workspace) {
 		w.gowork = named
 	}
 	if w.gowork != "" {
-		data, err := readFile(w.gowork, maxModFile)
+		data, err := m.readTree(w.gowork, maxModFile)
 		if err == nil {
 			w.work, err = modfile.ParseWork(w.gowork, data, nil)
 		}
@@ -72,7 +72,7 @@ func (m *Machine) readWorkspace() (w workspace) {
 				dir = filepath.Join(filepath.Dir(w.gowork), dir)
 			}
 			x := member{use: use, dir: dir, file: filepath.Join(dir, "go.mod")}
-			x.mod, x.err = readMod(x.file)
+			x.mod, x.err = m.readMod(x.file)
 			w.members = append(w.members, x)
 		}
 	}
@@ -95,8 +95,8 @@ func (w *workspace) want(m *Machine, file string, line *modfile.Go, toolchain *m
 	}
 }
 
-func readMod(file string) (*modfile.File, error) {
-	data, err := readFile(file, maxModFile)
+func (m *Machine) readMod(file string) (*modfile.File, error) {
+	data, err := m.readTree(file, maxModFile)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +248,7 @@ func goSumBroken(_ context.Context, m *Machine) Result {
 		return skipped("there is no go.mod")
 	}
 	file := filepath.Join(m.Work.root, "go.sum")
-	data, err := readFile(file, maxModFile)
+	data, err := m.readTree(file, maxModFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if m.Work.mod != nil && len(m.Work.mod.Require) > 0 {
 			return found(Finding{Severity: report.Error, Place: m.place(m.Work.gomod, 1), Message: "go.mod requires modules and there is no go.sum: a build ends with \"missing go.sum entry\"", Fix: "run \"go mod tidy\", and commit go.sum"})
