@@ -35,12 +35,12 @@ func TestRun(t *testing.T) {
 		if took := time.Since(start); took != time.Second+linger {
 			t.Errorf("took %s", took)
 		}
-		got := ""
+		var got strings.Builder
 		for _, e := range list {
-			got += e.ID + " " + e.Seen + e.Skipped + " " + e.Took.String() + "; "
+			got.WriteString(e.ID + " " + e.Seen + e.Skipped + " " + e.Took.String() + "; ")
 		}
-		if want := "D1  300ms; D2 no time was left for it 0s; D3 told to stop 1s; D4 fast 0s; "; got != want {
-			t.Errorf("got %s; want %s", got, want)
+		if want := "D1  300ms; D2 no time was left for it 0s; D3 told to stop 1s; D4 fast 0s; "; got.String() != want {
+			t.Errorf("got %s; want %s", got.String(), want)
 		}
 		if n := Troubles(list); n != 1 {
 			t.Errorf("%d troubles", n)
@@ -69,12 +69,12 @@ func TestFill(t *testing.T) {
 	}
 	r := &report.Report{}
 	Fill(r, list)
-	got := ""
+	var got strings.Builder
 	for _, f := range r.Findings {
-		got += f.Group + " " + string(f.Severity) + " " + f.Title + " " + f.Message + "; "
+		got.WriteString(f.Group + " " + string(f.Severity) + " " + f.Title + " " + f.Message + "; ")
 	}
-	if want := "This machine warning D3 t c; This machine notice D2 t b; CI error D1 t a; "; got != want {
-		t.Errorf("got %s; want %s", got, want)
+	if want := "This machine warning D3 t c; This machine notice D2 t b; CI error D1 t a; "; got.String() != want {
+		t.Errorf("got %s; want %s", got.String(), want)
 	}
 	for i, want := range []report.Check{
 		{Name: "D1 one"}, {Name: "D2 two", OK: true, TookMS: 1000}, {Name: "D3 three"}, {Name: "D4 four", OK: true, Skipped: true, Detail: "nothing there"},
