@@ -30,6 +30,7 @@ var checks = []Check{
 	{"D15", "program-shadowed", "An old program hides an installed one", ThisMachine, "remove the old one, or change the order of PATH", false, programShadowed},
 	{"D16", "gobin-relative", "GOBIN that go refuses", ThisMachine, "write the whole path", false, binRelative},
 	{"D17", "gotoolchain-refused", "GOTOOLCHAIN that go refuses", ThisMachine, "write auto, local, path or a version", false, toolchainRefused},
+	{"D18", "setting-doubtful", "Setting that does not do what it seems to", ThisMachine, "write what \"explain --lint\" says", false, doubtful},
 	// The chain.
 	{"D20", "proxy-down", "Module proxy does not serve builds", ThisMachine, "follow the next step of the probe; put a bar after public proxies", false, blame("",
 		decision.Refused, decision.Timeout, decision.Silent, decision.Stalled, decision.Reset, decision.ServerError, decision.BadStatus, decision.RateLimited,

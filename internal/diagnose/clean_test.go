@@ -1,6 +1,7 @@
 package diagnose_test
 
 import (
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,9 +45,11 @@ var cleans = []struct {
 		r.write(r.path("~/.config/fish/config.fish"), "set -gx GOPRIVATE git.example.com\nset GOPROXY nothing-exported\n")
 	}},
 	{"through an HTTP proxy", func(r *rig) {
-		p := proxytest.New(r.T, proxytest.Options{})
+		p := proxytest.New(r.T, proxytest.Options{TLS: proxytest.PrivateCA})
+		r.config.RootCAs = x509.NewCertPool()
+		r.config.RootCAs.AppendCertsFromPEM(p.CA)
 		forward := proxytest.NewForward(r.T, map[string]*proxytest.Server{"goproxy.example.com": p})
-		r.env["GOPROXY"], r.env["GOSUMDB"] = "http://goproxy.example.com,direct", proxytest.GOSUMDB
+		r.env["GOPROXY"], r.env["GOSUMDB"] = "https://goproxy.example.com,direct", proxytest.GOSUMDB
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
 			r.env[name] = forward.URL
 		}

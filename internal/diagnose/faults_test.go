@@ -85,17 +85,33 @@ func (r *rig) intercepted() {
 	r.Helper()
 	p := proxytest.New(r.T, proxytest.Options{TLS: proxytest.PrivateCA})
 	r.env["HTTPS_PROXY"] = proxytest.NewForward(r.T, map[string]*proxytest.Server{"*": p}).URL
-	r.env["GOPROXY"] = policy.Catalogue()[0].URL + ",direct"
+	r.env["GOPROXY"] = policy.Catalogue()[0].URL + "|direct"
 	r.config.RootCAs = x509.NewCertPool()
+}
+
+// public makes GOPROXY a public proxy, which a server of this machine plays, and
+// what follows it.
+func (r *rig) public(rest string) {
+	r.Helper()
+	p := proxytest.New(r.T, proxytest.Options{TLS: proxytest.PrivateCA})
+	r.env["HTTPS_PROXY"] = proxytest.NewForward(r.T, map[string]*proxytest.Server{"*": p}).URL
+	r.env["GOPROXY"] = policy.Catalogue()[0].URL + rest
+	r.config.RootCAs = x509.NewCertPool()
+	r.config.RootCAs.AppendCertsFromPEM(p.CA)
 }
 
 // named puts a proxy of that name into the chain, which the network leads to
 // this machine's own.
 func (r *rig) named(host string) {
-	r.env["GOPROXY"] = "http://" + host + ",direct"
+	r.Helper()
+	p := proxytest.New(r.T, proxytest.Options{TLS: proxytest.PrivateCA})
+	delete(r.env, "HTTPS_PROXY") // Dial lets nothing out
+	r.env["GOPROXY"] = "https://" + host + ",direct"
+	r.config.RootCAs = x509.NewCertPool()
+	r.config.RootCAs.AppendCertsFromPEM(p.CA)
 	r.config.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if strings.HasPrefix(address, host+":") {
-			address = strings.TrimPrefix(r.proxy.URL, "http://")
+			address = strings.TrimPrefix(p.URL, "https://")
 		}
 		if ip, _, _ := strings.Cut(address, ":"); ip != "127.0.0.1" {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrPermission}
@@ -106,7 +122,8 @@ func (r *rig) named(host string) {
 
 // unresolved puts a proxy into the chain whose name nobody knows.
 func (r *rig) unresolved(host string) {
-	r.env["GOPROXY"] = "http://" + host + ",direct"
+	delete(r.env, "HTTPS_PROXY") // Dial lets nothing out
+	r.env["GOPROXY"] = "https://" + host + ",direct"
 	r.config.Dial = func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
 	}

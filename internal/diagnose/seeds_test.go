@@ -104,11 +104,14 @@ var seeds = []seed{
 	}, "remove the first", ""},
 	{"D16", "GOBIN relative", env("GOBIN", "bin"), "whole path", ""},
 	{"D17", "GOTOOLCHAIN misspelled", env("GOTOOLCHAIN", "1.26.0"), "go1.26.0", ""},
+	{"D18", "comma after a public proxy", func(r *rig) { r.public(",direct") }, "|direct", ""},
+	{"D18", "what go never reads", func(r *rig) { r.env["GOPROXY"] += ",https://never.example.com" }, "GOPROXY=", ""},
+	{"D18", "no version control system at all", env("GOVCS", "public:git,git"), "GOVCS", ""},
 	// The chain.
 	{"D20", "port that refuses, before a comma", func(r *rig) { r.env["GOPROXY"] = "http://" + r.proxy.Refuse + "," + r.proxy.URL }, "host and port", ""},
 	{"D20", "502 from the only proxy", through("502"), "tell whoever runs", ""},
 	{"D20", "accepts and is silent", func(r *rig) {
-		r.env["GOPROXY"] = "http://" + r.proxy.Silent + "|" + r.proxy.URL
+		r.env["GOPROXY"] = "http://" + r.proxy.Silent + "|" + r.proxy.URL + "|direct"
 		r.short()
 	}, "", ""},
 	{"D21", "captive portal", through("html"), "browser", ""},

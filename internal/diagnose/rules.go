@@ -1,0 +1,41 @@
+package diagnose
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/lint"
+	"github.com/org/goproxy-setup/internal/report"
+)
+
+// told are the rules of "explain --lint" whose findings other checks tell, with
+// what they know of the machine besides, and those that are no mistake here:
+// an empty variable (D01), GOPROXY=off and a vendored build.
+var told = []string{
+	"L01", "L02", "L03", "L04", "L05", "L13", "L15", "L21", "L22", "L23", "L24", "L25", "L30", "L31", "L32", "L35", "L36", "L38", "L39", "L41", "L42", "L44",
+	"L45", "L48", "L49", "L50", "L51", "L54",
+}
+
+// doubtful finds settings that break a rule of "explain --lint" and that no
+// other check tells of. Go's own defaults are nobody's mistake, and remarks are
+// for those who ask for them.
+func doubtful(_ context.Context, m *Machine) Result {
+	var r Result
+	for _, f := range lint.Check(lint.Input{Sources: m.Settings, Netrc: m.Netrc.Machines, NetrcName: m.Netrc.Path}) {
+		if f.Rule.Severity == report.Notice || f.Setting.Origin == goenv.GOROOTFile || slices.Contains(told, f.Rule.ID) {
+			continue
+		}
+		one := f.Report(shellWord)
+		at := m.origin(f.Setting.Name)
+		if one.Place.File != "" {
+			at = m.place(one.Place.File, one.Place.Line)
+		}
+		r.Findings = append(r.Findings, Finding{
+			Severity: one.Severity, Place: at, Message: fmt.Sprintf("%s: %s (%s)", one.Title, one.Message, f.Rule.ID), Fix: one.Fix,
+		})
+	}
+	r.Seen = fmt.Sprintf("%d rules of \"explain --lint\"", len(lint.Rules()))
+	return r
+}
