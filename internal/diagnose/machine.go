@@ -29,10 +29,10 @@ import (
 
 // Limits of what is read from the outside.
 const (
-	maxFile     = 1 << 20 // bytes of a settings file
-	maxOutput   = 1 << 20 // bytes of a command's output
-	maxFiles    = 200     // files of a kind, such as workflows
-	commandTime = 3 * time.Second
+	maxFile     = 1 << 20          // bytes of a settings file
+	maxOutput   = 1 << 20          // bytes of a command's output
+	maxFiles    = 200              // files of a kind, such as workflows
+	commandTime = 20 * time.Second // a busy machine starts go slowly; the caller's budget is shorter
 )
 
 // Config says where to look. Dir and Getenv are required.
@@ -96,6 +96,7 @@ type GoCommand struct {
 	Path string            // "" if there is none
 	Env  map[string]string // of "go env -json"
 	Err  string            // why there is no Env
+	Late bool              // it did not answer in time, which is no fault of its own
 }
 
 // A NetrcFile is the file with logins that the go command reads.
@@ -169,7 +170,9 @@ func (m *Machine) output(ctx context.Context, dir string, extra []string, path s
 	cmd.Env = append(slices.Clone(cmd.Environ()), extra...)
 	var out, errs limited
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = cmd.Run()
+	if err = cmd.Run(); ctx.Err() != nil {
+		err = ctx.Err()
+	}
 	return out.String(), errs.String(), err
 }
 
@@ -212,7 +215,7 @@ func (m *Machine) readGo(ctx context.Context) (g GoCommand) {
 		err = json.Unmarshal([]byte(out), &g.Env)
 	}
 	if err != nil {
-		g.Env, g.Err = nil, cmp.Or(firstLine(errs), err.Error())
+		g.Env, g.Err, g.Late = nil, cmp.Or(firstLine(errs), err.Error()), errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil
 	}
 	return g
 }

@@ -35,6 +35,8 @@ func goMissing(_ context.Context, m *Machine) Result {
 	switch {
 	case m.Go.Path == "":
 		return found(Finding{Severity: report.Error, Message: "there is no go command in PATH", Fix: "install Go, and put its bin directory into PATH"})
+	case m.Go.Late:
+		return skipped("\"go env\" did not answer in time")
 	case m.Go.Err != "" && strings.Contains(m.Go.Err, "GOROOT"):
 		return found(Finding{Severity: report.Error, Place: m.origin("GOROOT"), Message: "go does not start: " + m.Go.Err, Fix: "unset GOROOT: go finds its own directory"})
 	case m.Go.Err != "":
