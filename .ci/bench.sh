@@ -27,3 +27,10 @@ done
 for file in "$dir"/dist/goproxy-setup-image*.tar; do
 	row "image ${file##*/}, one of two architectures, gzip" "$(gzip -9 <"$file" | wc -c | awk '{ printf "%.1f MB", $1 / 2e6 }')" "5 MB"
 done
+
+# Faults, herds and kills, side by side with other proxies: about an hour, less
+# with LAB_ARGS="-contenders agent" and the like (see internal/lab/table).
+echo
+make -s build
+# shellcheck disable=SC2086 # words on purpose
+go run ./internal/lab/table -program "$PWD/bin/goproxy-setup" -peers "$(.ci/tools/peers.sh)" ${LAB_ARGS:-}

@@ -4,7 +4,6 @@ package lab
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -67,13 +66,4 @@ func (f Fault) middle(healthy Run) int {
 		}
 	}
 	return n / 2
-}
-
-// NamedFault returns the fault of that name or spelling.
-func NamedFault(name string) (Fault, error) {
-	i := slices.IndexFunc(Faults, func(f Fault) bool { return f.Name == name || f.Fault == name })
-	if i < 0 {
-		return Fault{}, fmt.Errorf("lab: there is no fault %q", name)
-	}
-	return Faults[i], nil
 }

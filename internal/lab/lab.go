@@ -30,10 +30,16 @@ type Lab struct {
 
 	RoundTrip time.Duration // of the link; 0 is no link
 	Rate      int           // its bytes per second
-	Cap       time.Duration // a run that takes longer is stopped; 0 is three times the healthy time and 5 s
+	Cap       time.Duration // a run that takes longer is stopped; 0 is three times the healthy time, and 5 s
 
 	healthy map[string]Run // by contender
 }
+
+// The link that the tables are for: a mirror on the same continent.
+const (
+	RoundTrip = 30 * time.Millisecond
+	Rate      = 50_000_000 // bytes per second
+)
 
 // upstreams are the two proxies of one run and the link that they share.
 type upstreams struct {
@@ -62,6 +68,11 @@ func (l *Lab) startUpstreams(f Fault, at int) (*upstreams, error) {
 		first.SetFault(f.at(at))
 	}
 	return u, nil
+}
+
+// startOrigin starts a healthy upstream without a link, to compare with.
+func (l *Lab) startOrigin() (*proxytest.Server, error) {
+	return proxytest.Start(l.Project.origin)
 }
 
 func (u *upstreams) close() error { return errors.Join(u.first.Close(), u.second.Close()) }

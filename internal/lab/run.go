@@ -156,7 +156,7 @@ func (l *Lab) compare(ctx context.Context, dir string, complete bool) error {
 	if sum, err := os.ReadFile(filepath.Join(dir, "go.sum")); err != nil || string(sum) != l.Project.Sum {
 		return errors.Join(errors.New("go.sum has changed"), err)
 	}
-	origin, err := proxytest.Start(proxytest.Options{Dir: l.Project.origin.Dir, Modules: l.Project.origin.Modules, GoSum: l.Project.Sum})
+	origin, err := l.startOrigin()
 	if err != nil {
 		return err
 	}
