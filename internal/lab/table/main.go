@@ -135,7 +135,8 @@ func (b *bench) matrix(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(os.Stderr, "table: %s, %s from the %s: %s in %s\n", c.Name, f.Name, from, result(run), seconds(run.Took))
+				fmt.Fprintf(os.Stderr, "table: %s, %s from the %s: %s in %s, %s x healthy, requests %d + %d\n",
+					c.Name, f.Name, from, result(run), seconds(run.Took), ratio(run), run.First, run.Second)
 				row(c.Name, f.Name, from, result(run), wall(run), ratio(run), intact(run), fmt.Sprintf("%d + %d", run.First, run.Second), firstLine(run.Problem))
 			}
 		}
