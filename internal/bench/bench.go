@@ -37,7 +37,8 @@ type Config struct {
 	// Public reports whether a host is a public service that is to be asked
 	// politely; nil is the catalogue. See [Impolite].
 	Public func(host string) bool
-	// Progress is told of the state while Run runs, from Run's own goroutine.
+	// Progress is told of the state while Run runs, from Run's own goroutine: now
+	// and then, and of each phase.
 	Progress func(Progress)
 
 	// The rest is as in [probe.Config].
@@ -101,6 +102,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		r.tell()
 		select {
 		case <-tick.C:
+		case r.phase = <-r.phases:
 		case <-done:
 			return r.result(ctx.Err() != nil), nil
 		}

@@ -167,3 +167,22 @@ func TestCataloguePublic(t *testing.T) {
 		t.Error("somebody's own proxy counts as public")
 	}
 }
+
+// Each phase is told of, even if it takes no time at all.
+func TestPhases(t *testing.T) {
+	var phases []string
+	b := &bubble{serve: func(host, path string, n int) bool { return true }}
+	b.run(t, []string{"a.example.com"}, func(c *Config) {
+		c.Load.Requests, c.Load.WarmUp = 1, 1
+		c.Progress = func(p Progress) {
+			if len(p.Rows) != 1 || p.Phase == "measuring" && p.Rows[0].Total != 1 {
+				t.Errorf("got %+v", p)
+			}
+			phases = append(phases, p.Phase)
+		}
+	}, func(t *testing.T, res *Result) {
+		if got := slices.Compact(phases); !slices.Equal(got, []string{"checking", "warming up", "measuring"}) {
+			t.Errorf("got %q", got)
+		}
+	})
+}

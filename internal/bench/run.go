@@ -30,8 +30,8 @@ type run struct {
 	subjects []*subject
 	start    time.Time
 
-	mu    sync.Mutex // guards phase
-	phase string
+	phase  string      // Run's own
+	phases chan string // that measure enters, each before its first request
 }
 
 // A subject is one proxy that is measured.
@@ -56,7 +56,7 @@ type subject struct {
 func (s *subject) loaded() bool { return len(s.seq) > 0 }
 
 func newRun(cfg Config) (*run, error) {
-	r := &run{cfg: cfg, load: cfg.Load, db: cfg.SumDB, start: time.Now(), phase: "checking"}
+	r := &run{cfg: cfg, load: cfg.Load, db: cfg.SumDB, start: time.Now(), phase: "checking", phases: make(chan string)}
 	if r.cfg.Getenv == nil {
 		r.cfg.Getenv = func(string) string { return "" }
 	}
@@ -276,14 +276,13 @@ func (r *run) count() int {
 	return n
 }
 
-// enter begins a phase of total requests to each proxy.
+// enter begins a phase of total requests to each proxy. It waits for Run, which
+// so tells of each phase, however short.
 func (r *run) enter(phase string, total int) {
-	r.mu.Lock()
-	r.phase = phase
-	r.mu.Unlock()
 	for _, s := range r.subjects {
 		s.begin(total)
 	}
+	r.phases <- phase
 }
 
 func (s *subject) begin(total int) {
@@ -306,9 +305,7 @@ func (r *run) tell() {
 	if r.cfg.Progress == nil {
 		return
 	}
-	r.mu.Lock()
 	p := Progress{Phase: r.phase, Elapsed: time.Since(r.start)}
-	r.mu.Unlock()
 	for _, s := range r.subjects {
 		s.mu.Lock()
 		row := ProgressRow{Name: s.entry.Name, Done: s.done, Total: s.total, Failed: s.failed}
