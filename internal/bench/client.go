@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,10 +82,7 @@ type problem struct {
 // problemOf returns what err, an error of package modproxy, means that was met
 // at w.
 func problemOf(err error, w fault.Where) problem {
-	e, ok := errors.AsType[*modproxy.Error](err)
-	if !ok {
-		e = &modproxy.Error{Err: err}
-	}
+	e := modproxy.AsError(err)
 	class, detail := fault.OfRequest(e, w)
 	return problem{class, e.Status, detail}
 }
@@ -140,7 +136,7 @@ func (c *client) get(ctx context.Context, path string, limit int64, v *visit, bu
 	}
 	a.problem = problemOf(err, t.Where())
 	a.Detail = modproxy.Line(c.Client.Hide(a.Detail))
-	if e, ok := errors.AsType[*modproxy.Error](err); ok && (e.Status == http.StatusTooManyRequests || e.RetryAfter > 0) {
+	if e := modproxy.AsError(err); e.Status == http.StatusTooManyRequests || e.RetryAfter > 0 {
 		c.gov.rest(e.RetryAfter)
 	}
 	return a

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -83,10 +82,7 @@ func (s *setup) askHealth(ctx context.Context, a *decision.RunningAgent, base *u
 			answer.Body.Close()
 			continue
 		}
-		e, ok := errors.AsType[*modproxy.Error](err)
-		if !ok {
-			e = &modproxy.Error{Err: err}
-		}
+		e := modproxy.AsError(err)
 		a.Evidence.Class, a.Evidence.Next = decision.ServerError, "start it again, or give this step another agent"
 		switch {
 		case path == "healthz" && (e.Status == http.StatusNotFound || e.Status == http.StatusBadRequest):

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -222,5 +224,16 @@ func TestHostileText(t *testing.T) {
 	_, err := read(t, client(t, p.URL+"/hostile"), quoteMod, 100)
 	if err == nil || err.Status != 502 || err.Text == "" || strings.ContainsAny(err.Text, "\r\n\x1b\u202e") || len(err.Text) > 80 {
 		t.Errorf("got %v with text %q", err, err.Text)
+	}
+}
+
+// An error is found under others, and one of another kind becomes the cause.
+func TestAsError(t *testing.T) {
+	e := &modproxy.Error{Op: "reading", Status: 403}
+	if got := modproxy.AsError(fmt.Errorf("zip: %w", e)); got != e {
+		t.Errorf("got %+v; want %+v", got, e)
+	}
+	if got := modproxy.AsError(io.EOF); got.Status != 0 || got.Err != io.EOF {
+		t.Errorf("got %+v; want the cause %v", got, io.EOF)
 	}
 }

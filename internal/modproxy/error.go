@@ -47,6 +47,14 @@ func (e *Error) Error() string {
 	return s
 }
 
+// AsError returns the [*Error] that err is or wraps, or one whose cause is err.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Err: err}
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"errors"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/decision"
@@ -51,10 +50,7 @@ func (o outcome) storageFault(s *site.Site) bool {
 
 // fail makes the outcome that of err, an error of package modproxy.
 func (o *outcome) fail(err error) {
-	e, ok := errors.AsType[*modproxy.Error](err)
-	if !ok {
-		e = &modproxy.Error{Err: err}
-	}
+	e := modproxy.AsError(err)
 	w := o.trace.Where()
 	o.status, o.host, o.proxy, o.retryAfter = e.Status, w.Host, w.Proxy, e.RetryAfter
 	if e.Status == 0 {

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,10 +30,7 @@ func (f *Failure) Error() string { return f.Upstream + ": " + f.Detail }
 // failure tells what err, met by the attempt, means.
 func (u *Upstream) failure(a *attempt, err error) *Failure {
 	f := &Failure{Upstream: u.Name, Took: time.Since(a.started)}
-	e, ok := errors.AsType[*modproxy.Error](err)
-	if !ok {
-		e = &modproxy.Error{Err: err}
-	}
+	e := modproxy.AsError(err)
 	f.Status, f.Next = e.Status, e.Fix
 	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
 		f.RetryAfter = e.RetryAfter
