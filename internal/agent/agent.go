@@ -61,6 +61,11 @@ type Agent struct {
 	plan    atomic.Pointer[plan]
 	started time.Time
 
+	background context.Context // ends with Close
+	stop       context.CancelFunc
+	ahead      chan struct{} // slots for files that nobody has asked for yet
+	wg         sync.WaitGroup
+
 	mu        sync.Mutex                 // guards the fields below
 	databases map[string]*sumdb.Database // by verifier key; open as long as the agent
 	served    map[string]bool            // versions that were served, as "path@version"
@@ -74,8 +79,10 @@ func New(s *store.Store, c Config, log *slog.Logger, observe func(Event)) (*Agen
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	ctx, stop := context.WithCancel(context.Background())
 	a := &Agent{
 		store: s, pool: pool.New(s, log), log: log, observe: observe, started: time.Now(),
+		background: ctx, stop: stop, ahead: make(chan struct{}, aheadAtOnce),
 		databases: map[string]*sumdb.Database{}, served: map[string]bool{},
 	}
 	if err := a.Reload(c); err != nil {
@@ -140,7 +147,7 @@ func (a *Agent) fetchSum(ctx context.Context, key, path string, accept func([]by
 	}
 	targets := d.targets(p, path)
 	s, err := a.pool.Fetch(ctx, pool.Request{
-		Key: "sumdb/" + d.spec.Name + "/" + path, Targets: targets, Rules: pool.Rules{Everyone: true}, Limit: sumdb.MaxAnswer,
+		Key: "sumdb/" + d.spec.Name + "/" + path, Targets: targets, Limit: sumdb.MaxAnswer,
 		Accept: func(_ context.Context, b pool.Body) (store.Meta, error) {
 			data, err := readAll(b, b.Size)
 			if err != nil {
@@ -181,6 +188,8 @@ func (a *Agent) Drain() {
 // Close ends what the agent does in the background. No request may be on its
 // way.
 func (a *Agent) Close() {
+	a.stop()
+	a.wg.Wait()
 	a.pool.Wait()
 	if p := a.plan.Load(); p != nil {
 		p.close()

@@ -99,7 +99,7 @@ func two(a, b string) string {
 func TestServesAndKeeps(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
 	l := start(t, two(p.URL, p.URL+"/ok=b"))
-	for _, path := range []string{quoteZip, quoteMod, "rsc.io/quote/@v/v1.5.2.info", "github.com/!burnt!sushi/toml/@v/v0.3.1.mod"} {
+	for _, path := range []string{quoteZip, "rsc.io/quote/@v/v1.5.2.info", quoteMod, "github.com/!burnt!sushi/toml/@v/v0.3.1.mod"} {
 		status, first := l.get(path)
 		if status != 200 || first == "" || l.last().Result != ResultFetched || l.last().Source != "a" {
 			t.Fatalf("%s: %d, %+v", path, status, l.last())

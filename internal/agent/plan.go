@@ -16,8 +16,8 @@ import (
 	"github.com/org/goproxy-setup/internal/agent/upstream"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/modproxy"
-	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/site"
 )
 
 // A plan is a configuration in force. It does not change.
@@ -122,18 +122,7 @@ func (p *plan) limits() upstream.Limits {
 // login returns the credentials for an entry, nil if there are none. They are
 // sent over https only, as the go command does.
 func (p *plan) login(e policy.Entry, base *url.URL) *url.Userinfo {
-	if base.Scheme != "https" {
-		return nil
-	}
-	if p.Credentials != nil {
-		if user, password, ok := p.Credentials(e); ok {
-			return url.UserPassword(user, password)
-		}
-	}
-	if m, ok := netrc.Lookup(p.Netrc, base); ok && netrc.Used(p.Getenv("GOAUTH")) {
-		return url.UserPassword(m.Login, m.Password)
-	}
-	return nil
+	return site.Logins{Netrc: p.Netrc, GOAUTH: p.Getenv("GOAUTH"), Policy: p.Credentials}.For(e, base)
 }
 
 // newDatabase returns the checksum database that text, a value of GOSUMDB,
@@ -152,7 +141,8 @@ func (p *plan) newDatabase(text string, log *slog.Logger) (database, error) {
 		if p.Settings.Mode == policy.Enforced && (len(p.Settings.Allow) == 0 || !p.Settings.Allows(base.Hostname())) {
 			continue // enforced mode asks nobody whom the policy does not name
 		}
-		u, err := p.upstream(policy.Entry{Name: server.Name, URL: server.URL}, log)
+		// Nobody knows better than the database what it does not have.
+		u, err := p.upstream(policy.Entry{Name: server.Name, URL: server.URL, Full: true}, log)
 		if err != nil {
 			return database{}, err
 		}
@@ -196,7 +186,7 @@ func (d *database) targets(p *plan, path string) []pool.Target {
 	var list []pool.Target
 	for _, l := range p.chain {
 		if l.Upstream.URL.Scheme != "file" {
-			list = append(list, pool.Target{Upstream: l.Upstream, Path: modproxy.SumDBPath(d.spec.Name) + "/" + path})
+			list = append(list, pool.Target{Upstream: l.Upstream, Path: modproxy.SumDBPath(d.spec.Name) + "/" + path, Partial: true})
 		}
 	}
 	for _, u := range d.direct {

@@ -124,17 +124,8 @@ func (v *visit) module(f modproxy.File, key string) error {
 	v.event.First = links[0].Name // there is one, if nobody denies
 	known := v.known(f, judge)
 	v.lookAhead(f, judge)
-	s, err := v.a.pool.Fetch(v.r.Context(), pool.Request{
-		Key: key, Targets: ask(links, key), Rules: pool.Rules{Everyone: everyone, Known: known}, Limit: accept.Limit(f.Kind), Keep: !changes(f),
-		Accept: func(ctx context.Context, b pool.Body) (store.Meta, error) {
-			m, err := judge.File(ctx, f, accept.Body(b))
-			if err == nil && known && f.Kind == modproxy.List && b.Size == 0 {
-				err = errEmptyList
-			}
-			return m, err
-		},
-		Vouched: func(ctx context.Context) bool { return f.Kind == modproxy.Zip && judge.Vouches(ctx, f) },
-	})
+	rules := pool.Rules{Everyone: everyone, Known: known}
+	s, err := v.a.pool.Fetch(v.r.Context(), request(f, key, links, rules, judge))
 	if err != nil {
 		if changes(f) && !errors.Is(err, fs.ErrNotExist) && v.r.Context().Err() == nil && v.stale(f, key) {
 			v.event.Outcomes = outcomes(err)
@@ -148,7 +139,56 @@ func (v *visit) module(f modproxy.File, key string) error {
 	if s.Shared {
 		v.event.Result = ResultShared
 	}
+	if f.Kind == modproxy.Mod {
+		v.readAhead(f, links, rules, judge)
+	}
 	return v.fetched(f, key, judge, s)
+}
+
+// request returns what the pool needs to fetch a file.
+func request(f modproxy.File, key string, links []link, rules pool.Rules, judge *accept.Vouchers) pool.Request {
+	return pool.Request{
+		Key: key, Targets: ask(links, key), Rules: rules, Limit: accept.Limit(f.Kind), Keep: !changes(f),
+		Accept: func(ctx context.Context, b pool.Body) (store.Meta, error) {
+			m, err := judge.File(ctx, f, accept.Body(b))
+			if err == nil && rules.Known && f.Kind == modproxy.List && b.Size == 0 {
+				err = errEmptyList
+			}
+			return m, err
+		},
+		Vouched: func(ctx context.Context) bool { return f.Kind == modproxy.Zip && judge.Vouches(ctx, f) },
+	}
+}
+
+// aheadAtOnce is how many files are fetched before they are asked for, at a
+// time; aheadLimit is how long one may take.
+const (
+	aheadAtOnce = 8
+	aheadLimit  = 30 * time.Second
+)
+
+// readAhead fetches the .info of a version whose .mod was asked for: the go
+// command asks for it soon, one after the other. Nobody waits for it, and
+// nobody is told if it fails.
+func (v *visit) readAhead(f modproxy.File, links []link, rules pool.Rules, judge *accept.Vouchers) {
+	f.Kind = modproxy.Info
+	key, err := f.URLPath()
+	if err != nil || v.a.store.Has(key) {
+		return
+	}
+	select {
+	case v.a.ahead <- struct{}{}:
+	default:
+		return // there is enough to do
+	}
+	v.a.wg.Go(func() {
+		defer func() { <-v.a.ahead }()
+		ctx, cancel := context.WithTimeout(v.a.background, aheadLimit)
+		defer cancel()
+		if s, err := v.a.pool.Fetch(ctx, request(f, key, links, rules, judge)); err == nil {
+			s.File.Close()
+		}
+	})
 }
 
 // errEmptyList is that of a list without versions, of a module that has some.
@@ -238,9 +278,16 @@ func (v *visit) credentialed(name string) bool {
 	return false
 }
 
+// vouchPatience bounds the wait for the checksum database unless it is
+// required: the client checks what nobody vouches for by its own go.sum.
+const vouchPatience = 5 * time.Second
+
 // vouchers returns who can vouch for a file.
 func (v *visit) vouchers(f modproxy.File) *accept.Vouchers {
 	j := &accept.Vouchers{GoSum: v.plan.GoSum, Log: v.a.log}
+	if v.plan.Settings.SumDB != policy.SumDBRequired {
+		j.Patience = vouchPatience
+	}
 	switch {
 	case v.plan.isPrivate(f.Path):
 		j.Pin = v.a.store.Pin

@@ -55,6 +55,8 @@ type Vouchers struct {
 	// Sums returns the hashes that a checksum database has for a version, and
 	// the database's name. An error means that it cannot tell now.
 	Sums func(ctx context.Context, m module.Version) (zip, gomod, name string, err error)
+	// Patience bounds the wait for Sums, after which nobody vouches; 0 is none.
+	Patience time.Duration
 	// Pin returns the hash that a file had at its first use, and makes it h1 if
 	// this is the first.
 	Pin func(key, h1 string) (string, error)
@@ -108,7 +110,7 @@ func (v *Vouchers) vouch(ctx context.Context, f modproxy.File, m store.Meta) (st
 		return m, match(f, m.Sum, want, "go.sum")
 	}
 	if v.Sums != nil {
-		zip, gomod, name, err := v.Sums(ctx, module.Version{Path: f.Path, Version: f.Version})
+		zip, gomod, name, err := v.sums(ctx, f)
 		if err == nil {
 			want := zip
 			if f.Kind == modproxy.Mod {
@@ -179,8 +181,17 @@ func (v *Vouchers) Vouches(ctx context.Context, f modproxy.File) bool {
 	if v.Sums == nil {
 		return false
 	}
-	_, _, _, err := v.Sums(ctx, module.Version{Path: f.Path, Version: f.Version})
+	_, _, _, err := v.sums(ctx, f)
 	return err == nil
+}
+
+func (v *Vouchers) sums(ctx context.Context, f modproxy.File) (zip, gomod, name string, err error) {
+	if v.Patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, v.Patience)
+		defer cancel()
+	}
+	return v.Sums(ctx, module.Version{Path: f.Path, Version: f.Version})
 }
 
 // HasSum reports whether the run's go.sum has the hash of a file.

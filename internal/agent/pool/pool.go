@@ -23,6 +23,9 @@ type Target struct {
 	// Last says that whoever is no gatekeeper comes after this gatekeeper only
 	// if it answers that there is no such file.
 	Last bool
+	// Partial says that the proxy does not mirror everything of this kind,
+	// whatever it does with others.
+	Partial bool
 }
 
 // A Body is what was fetched, whole.

@@ -15,7 +15,8 @@ import (
 const (
 	hedgeUnknown = 300 * time.Millisecond // of a proxy that is not known yet
 	hedgeSoonest = 100 * time.Millisecond // less would race against noise
-	hedgeLatest  = time.Second            // and for a body in which nothing has come for so long
+	hedgeLatest  = time.Second            // and for a large file in whose middle nothing comes for so long
+	smallFile    = 64 << 20               // bound of files that come in one piece
 	absenceGrace = time.Second            // for the others, once the answer would be "not found"
 )
 
@@ -39,6 +40,7 @@ type race struct {
 	started time.Time
 
 	order    []int // targets in the order of this request
+	prompt   int   // how many of them are not late
 	asked    []bool
 	forced   bool // proxies are asked although they seem dead
 	running  []*attempt
@@ -53,7 +55,7 @@ type race struct {
 func (p *Pool) race(ctx context.Context, r Request) (won *attempt, outcomes []Outcome, err error) {
 	rc := &race{p: p, r: r, ctx: ctx, ended: make(chan *attempt), started: time.Now(), asked: make([]bool, len(r.Targets)), outcomes: make([]Outcome, len(r.Targets))}
 	for i, t := range r.Targets {
-		rc.outcomes[i] = Outcome{Proxy: t.Name, Class: upstream.NotAsked, Detail: "not asked", Gatekeeper: t.Gatekeeper, Full: t.Full}
+		rc.outcomes[i] = Outcome{Proxy: t.Name, Class: upstream.NotAsked, Detail: "not asked", Gatekeeper: t.Gatekeeper, Full: t.Full && !t.Partial}
 	}
 	won, err = rc.run()
 	rc.callOff()
@@ -105,7 +107,7 @@ func (rc *race) run() (*attempt, error) {
 			case a.local != nil:
 				return nil, &Error{Verdict: Unavailable, Outcomes: rc.outcomes, Local: a.local}
 			case a.spool != nil:
-				rc.judgeSpeed(a)
+				rc.judge(a)
 				return a, nil
 			case a.outcome.Class == decision.Forbidden && a.outcome.Gatekeeper:
 				return nil, rc.verdict()
@@ -138,6 +140,7 @@ func (rc *race) line() {
 			rc.order = append(rc.order, i)
 		}
 	}
+	rc.prompt = len(rc.order)
 	rc.order = append(rc.order, late...)
 }
 
@@ -178,7 +181,7 @@ func (rc *race) force() bool {
 		}
 	}
 	rc.forced = true
-	rc.order = rc.order[:0]
+	rc.order, rc.prompt = rc.order[:0], 0
 	for i := range rc.r.Targets {
 		rc.order = append(rc.order, i)
 	}
@@ -191,6 +194,7 @@ func (rc *race) goOn() bool {
 	if rc.settleBy.IsZero() && Judge(rc.r.Rules, rc.outcomes) == Absent {
 		// Enough for an answer; but the others may know a version that is new.
 		rc.settleBy = time.Now().Add(absenceGrace)
+		rc.order = rc.order[:rc.prompt] // who is late now is not waited for
 		for rc.next(false) {
 		}
 	}
@@ -226,7 +230,7 @@ func (rc *race) again() bool {
 	case <-rc.ctx.Done():
 		return false
 	}
-	rc.order = targets
+	rc.order, rc.prompt = targets, 0
 	for _, i := range targets {
 		rc.asked[i] = false
 	}
@@ -257,7 +261,7 @@ func (rc *race) wait() time.Duration {
 
 // patience returns how long a proxy may keep silent before another is asked.
 func (rc *race) patience(a *attempt) time.Duration {
-	if a.heard.Load() > 0 {
+	if a.heard.Load() > 0 && rc.r.Limit > smallFile {
 		return hedgeLatest
 	}
 	if p95, ok := rc.r.Targets[a.target].P95(); ok {
@@ -296,12 +300,19 @@ func (rc *race) hedge() {
 	}
 }
 
-// judgeSpeed remembers who was late.
-func (rc *race) judgeSpeed(won *attempt) {
+// judge remembers who was late, or failed where another one served.
+func (rc *race) judge(won *attempt) {
 	rc.p.standings.won(rc.r.Targets[won.target].Upstream)
 	for _, a := range rc.running {
 		if won.hedge && a.started.Before(won.started) {
 			rc.p.standings.lost(rc.r.Targets[a.target].Upstream)
+		}
+	}
+	for i, o := range rc.outcomes {
+		switch o.Class {
+		case "", decision.Missing, decision.Cancelled, upstream.NotAsked:
+		default:
+			rc.p.standings.lost(rc.r.Targets[i].Upstream)
 		}
 	}
 }

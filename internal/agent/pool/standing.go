@@ -7,7 +7,7 @@ import (
 	"github.com/org/goproxy-setup/internal/agent/upstream"
 )
 
-// A proxy that lost this many hedges in a row goes behind the others, for a
+// A proxy that lost this many requests in a row goes behind the others, for a
 // time that doubles up to the longest.
 const (
 	lossesToDemote  = 3
@@ -15,10 +15,11 @@ const (
 	longestDemoted  = time.Minute
 )
 
-// standings remember who is late. A lost hedge is no failure, so the breaker
-// does not count it: without this, a proxy that accepts and stays silent would
-// cost every request the delay of a hedge, and soon the hedge itself, since the
-// budget is small.
+// standings remember whom others had to stand in for. A lost hedge and a 403
+// are no failures, so the breaker does not count them: without this, a proxy
+// that accepts and stays silent would cost every request the delay of a hedge,
+// and soon the hedge itself, since the budget is small; and one that refuses
+// everything would be asked first for ever.
 type standings struct {
 	mu   sync.Mutex // guards the field below
 	late map[*upstream.Upstream]*lateness
@@ -30,7 +31,7 @@ type lateness struct {
 	until  time.Time
 }
 
-// lost notes that another proxy was faster although it was asked later.
+// lost notes that another proxy had to stand in.
 func (s *standings) lost(u *upstream.Upstream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
