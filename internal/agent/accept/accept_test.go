@@ -1,0 +1,250 @@
+package accept
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
+	modzip "golang.org/x/mod/zip"
+
+	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/modproxy"
+)
+
+var (
+	quote     = module.Version{Path: "example.com/quote", Version: "v1.5.2"}
+	quoteInfo = modproxy.File{Path: quote.Path, Version: quote.Version, Kind: modproxy.Info}
+	quoteMod  = modproxy.File{Path: quote.Path, Version: quote.Version, Kind: modproxy.Mod}
+	quoteZip  = modproxy.File{Path: quote.Path, Version: quote.Version, Kind: modproxy.Zip}
+	quoteList = modproxy.File{Path: quote.Path, Kind: modproxy.List}
+)
+
+// zipOf returns a zip with files of the names given, each below the module's
+// prefix unless it begins with "/".
+func zipOf(t testing.TB, names ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, name := range names {
+		full, absolute := strings.CutPrefix(name, "/")
+		if !absolute {
+			full = quote.Path + "@" + quote.Version + "/" + name
+		}
+		f, err := w.Create(full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Write([]byte("module example.com/quote\n"))
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// judge judges data, which is on disk as the store has it.
+func judge(t testing.TB, v *Vouchers, f modproxy.File, data []byte) (store.Meta, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "spool")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return v.File(context.Background(), f, Body{bytes.NewReader(data), int64(len(data)), true, file})
+}
+
+func TestForms(t *testing.T) {
+	good := zipOf(t, "go.mod", "quote.go")
+	flipped := bytes.Clone(good)
+	flipped[len(flipped)/4] ^= 1
+	for _, tt := range []struct {
+		name string
+		file modproxy.File
+		data string
+		err  string // contained; "" if it is accepted
+	}{
+		{"info", quoteInfo, `{"Version":"v1.5.2","Time":"2018-02-14T15:44:20Z"}`, ""},
+		{"info with more", quoteInfo, `{"Version":"v1.5.2","Time":"2018-02-14T15:44:20Z","Origin":{"VCS":"git"}}`, ""},
+		{"info of another version", quoteInfo, `{"Version":"v1.5.3"}`, `"v1.5.3" instead of "v1.5.2"`},
+		{"info without a version", quoteInfo, `{}`, `instead of`},
+		{"info with a bad time", quoteInfo, `{"Version":"v1.5.2","Time":"yesterday"}`, "no .info"},
+		{"HTML as info", quoteInfo, "<html>", "no .info"},
+		{"empty info", quoteInfo, "", "no .info"},
+		{"info of a branch", modproxy.File{Path: quote.Path, Version: "main", Kind: modproxy.Info}, `{"Version":"v0.0.0-20180214154420-c4d4236f9242"}`, ""},
+		{"info of a branch without one", modproxy.File{Path: quote.Path, Version: "main", Kind: modproxy.Info}, `{"Version":"main"}`, "not canonical"},
+		{"latest", modproxy.File{Path: quote.Path, Kind: modproxy.Latest}, `{"Version":"v1.5.2"}`, ""},
+		{"latest that does not fit the path", modproxy.File{Path: quote.Path, Kind: modproxy.Latest}, `{"Version":"v2.0.0"}`, "v2.0.0"},
+		{"mod", quoteMod, "module example.com/quote\n", ""},
+		{"mod of another path", quoteMod, "module example.com/Quote // was renamed\n", ""},
+		{"HTML as mod", quoteMod, "<!DOCTYPE html>", "no module line"},
+		{"empty mod", quoteMod, "", "no module line"},
+		{"broken mod", quoteMod, "module example.com/quote\nrequire (\n", "no go.mod"},
+		{"list", quoteList, "v1.5.2\nv1.5.1\n", ""},
+		{"list with times", quoteList, "v1.5.2 2018-02-14T15:44:20Z\n", ""},
+		{"empty list", quoteList, "", ""},
+		{"HTML as list", quoteList, "<html>\n", "no list of versions"},
+		{"text as list", quoteList, "v1.5.2\nnot found\n", "no list of versions"},
+		{"zip", quoteZip, string(good), ""},
+		{"zip of another module", quoteZip, string(zipOf(t, "/example.com/other@v1.5.2/go.mod")), "does not have prefix"},
+		{"zip that climbs out", quoteZip, string(zipOf(t, "../../x")), "no zip of this module"},
+		{"zip with two spellings", quoteZip, string(zipOf(t, "a.go", "A.go")), "collision"},
+		{"cut zip", quoteZip, string(good[:len(good)/2]), "no zip of this module"},
+		{"corrupt zip", quoteZip, string(flipped), ""}, // see below
+		{"HTML as zip", quoteZip, "<html>", "not a valid zip file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := judge(t, &Vouchers{}, tt.file, []byte(tt.data))
+			if tt.name == "corrupt zip" {
+				if err == nil {
+					t.Error("accepted")
+				}
+				return
+			}
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Errorf("got %v; want %q", err, tt.err)
+			}
+		})
+	}
+	if _, err := (&Vouchers{}).File(t.Context(), quoteList, Body{strings.NewReader("v1.5.2\n"), 7, false, ""}); !errors.Is(err, errUnframed) {
+		t.Errorf("a list whose end nobody knows: %v", err)
+	}
+}
+
+// Who vouches decides the grade, go.sum before the database; other bytes are a
+// mismatch.
+func TestVouching(t *testing.T) {
+	data := []byte("module example.com/quote\n")
+	h1 := checksum.HashGoMod(data)
+	sums := func(zip, gomod string, err error) func(context.Context, module.Version) (string, string, string, error) {
+		return func(context.Context, module.Version) (string, string, string, error) {
+			return zip, gomod, "the database", err
+		}
+	}
+	goSum, err := checksum.ParseGoSum("go.sum", []byte("example.com/quote v1.5.2/go.mod "+h1+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := checksum.ParseGoSum("go.sum", []byte("example.com/quote v1.5.2/go.mod h1:other\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := func(first string) func(string, string) (string, error) {
+		return func(_, h1 string) (string, error) {
+			if first == "" {
+				return h1, nil
+			}
+			return first, nil
+		}
+	}
+	late := func(ctx context.Context, _ module.Version) (string, string, string, error) {
+		<-ctx.Done()
+		return "", "", "", ctx.Err()
+	}
+	for _, tt := range []struct {
+		name     string
+		v        Vouchers
+		grade    store.Grade
+		mismatch string // who has another hash
+	}{
+		{"nobody", Vouchers{}, store.Unvouched, ""},
+		{"go.sum, in this run alone", Vouchers{GoSum: goSum}, store.Unvouched, ""},
+		{"go.sum says no", Vouchers{GoSum: other}, store.Unvouched, "go.sum"},
+		{"go.sum before the database", Vouchers{GoSum: goSum, Sums: sums("", "h1:other", nil)}, store.Unvouched, ""},
+		{"the database", Vouchers{Sums: sums("h1:zip", h1, nil)}, store.Verified, ""},
+		{"the database says no", Vouchers{Sums: sums("h1:zip", "h1:other", nil)}, store.Verified, "the database"},
+		{"the database is down", Vouchers{Sums: sums("", "", errors.New("down"))}, store.Unvouched, ""},
+		{"the database is silent", Vouchers{Sums: late, Patience: time.Millisecond}, store.Unvouched, ""},
+		{"the first use", Vouchers{Pin: pin("")}, store.Pinned, ""},
+		{"another first use", Vouchers{Pin: pin("h1:first")}, store.Pinned, "the pin of the first use"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := judge(t, &tt.v, quoteMod, data)
+			if m.Grade != tt.grade || m.Sum != h1 {
+				t.Errorf("got %+v; want grade %s", m, tt.grade)
+			}
+			mismatch, is := errors.AsType[*checksum.MismatchError](err)
+			if is != (tt.mismatch != "") || is && mismatch.By != tt.mismatch || !is && err != nil {
+				t.Errorf("got %v; want a mismatch with %q", err, tt.mismatch)
+			}
+		})
+	}
+}
+
+// What is accepted as an .info is one for the go command, of this version.
+func FuzzInfo(f *testing.F) {
+	f.Add([]byte(`{"Version":"v1.5.2","Time":"2018-02-14T15:44:20Z"}`))
+	f.Add([]byte(`{"version":"v1.5.2"} x`))
+	f.Add([]byte("<html>"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if checkInfo(quoteInfo, data) != nil {
+			return
+		}
+		var got struct {
+			Version string
+			Time    time.Time
+		}
+		if err := json.Unmarshal(data, &got); err != nil || got.Version != quote.Version {
+			t.Errorf("accepted %q: %+v, %v", data, got, err)
+		}
+	})
+}
+
+// What is accepted as a .mod has a module line for the go command.
+func FuzzMod(f *testing.F) {
+	f.Add([]byte("module example.com/quote\n\ngo 1.26\n"))
+	f.Add([]byte("// comment\nmodule \"a\"\nrequire b v1.0.0"))
+	f.Add([]byte("<html>"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if checkMod(data) != nil {
+			return
+		}
+		if file, err := modfile.ParseLax("go.mod", data, nil); err != nil || file.Module == nil {
+			t.Errorf("accepted %q: %v", data, err)
+		}
+	})
+}
+
+// What is accepted as a list has nothing in it that the go command skips.
+func FuzzList(f *testing.F) {
+	f.Add([]byte("v1.5.2\nv1.5.1 2018-02-14T15:44:20Z\n\n"))
+	f.Add([]byte("<html>\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if checkList(data, true) != nil {
+			return
+		}
+		for line := range strings.SplitSeq(string(data), "\n") {
+			if fields := strings.Fields(line); len(fields) > 0 && !semver.IsValid(fields[0]) {
+				t.Errorf("accepted %q", line)
+			}
+		}
+	})
+}
+
+// What is accepted as a zip the go command unpacks.
+func FuzzZip(f *testing.F) {
+	f.Add(zipOf(f, "go.mod", "quote.go"))
+	f.Add(zipOf(f, "a/b/c.go"))
+	f.Add([]byte("PK\x05\x06" + strings.Repeat("\x00", 18)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, err := judge(t, &Vouchers{}, quoteZip, data); err != nil {
+			return
+		}
+		file := filepath.Join(t.TempDir(), "zip")
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := modzip.Unzip(filepath.Join(t.TempDir(), "out"), quote, file); err != nil {
+			t.Errorf("accepted, and go says %v", err)
+		}
+	})
+}

@@ -1,0 +1,5 @@
+//go:build e2e
+
+package agent
+
+func init() { privateRequests = 10_000 }
