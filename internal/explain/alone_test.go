@@ -41,6 +41,9 @@ func TestTruthTableAlone(t *testing.T) {
 				if fault == "" {
 					fault = row.When
 				}
+				if row.When == "wrong" && f == explain.InfoFile {
+					fault = "wrong-info"
+				}
 				it.path = "m1.example.com/case/x"
 				for i := range row.Entry {
 					it.path += fmt.Sprintf("/%c_%s_404", roles[i], f)
