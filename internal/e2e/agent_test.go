@@ -260,9 +260,43 @@ func TestAgentOperations(t *testing.T) {
 	if !strings.Contains(a.logText(), "draining") {
 		t.Errorf("log:\n%s", a.logText())
 	}
-	// What it kept is a module proxy by itself.
-	if got := (goStory{files: map[string]string{}, steps: []string{"go mod download example.com/greet@v1.0.0"}}).tell(t, "file://"+a.store+"/cache/download"); !strings.Contains(got, "v1.0.0.info: no such file") {
-		t.Logf("%s", got)
+}
+
+// What the agent has kept is a module proxy by itself: with the agent gone, a
+// build with an empty module cache takes everything from its folder.
+func TestAgentStoreIsAProxy(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	a := startAgent(t, agentPolicy(p.URL, p.URL+"/ok=second"))
+	story := goStory{files: quoteProject, steps: []string{"go mod tidy", "go mod download", "go build -o /dev/null ."}, keep: []string{"go.sum"}}
+	want := story.tell(t, a.url)
+	if strings.Contains(want, "exit 1") {
+		t.Fatalf("through the agent:\n%s", want)
+	}
+	a.stop(t)
+	before := len(p.Requests())
+	story.env = []string{"GOSUMDB=off"} // go.sum vouches
+	if got := story.tell(t, "file://"+a.store+"/cache/download"); comparable(got) != comparable(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if n := len(p.Requests()); n != before {
+		t.Errorf("%d requests of the proxy", n-before)
+	}
+}
+
+// The go command shows its user what the agent says.
+func TestAgentErrorText(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	for first, want := range map[string]string{
+		"/502":             "\tfirst: 502 Bad Gateway",
+		"/hostile":         "\tfirst: 502 Bad Gateway",
+		"/zip:corrupt-zip": "\tfirst: ",
+	} {
+		a := startAgent(t, agentPolicy(p.URL+first, p.URL+"/ok=second"+first))
+		got := goStory{files: map[string]string{}, steps: []string{"go mod download example.com/greet@v1.0.0"}}.tell(t, a.url)
+		if !strings.Contains(got, "server response:") || !strings.Contains(got, want) || strings.Contains(got, "404") {
+			t.Errorf("%s: the go command says\n%s", first, got)
+		}
+		a.stop(t)
 	}
 }
 
