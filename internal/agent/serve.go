@@ -36,6 +36,7 @@ type visit struct {
 func (a *Agent) Handler(trusted func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
+		http.NewResponseController(w).SetWriteDeadline(time.Time{}) // that of the connection's last answer
 		v := &visit{a: a, plan: a.plan.Load(), w: w, r: r, trusted: trusted == nil || trusted(r), event: Event{Kind: "other"}}
 		err := v.serve()
 		if err != nil {
@@ -360,6 +361,13 @@ func (v *visit) stale(f modproxy.File, key string) bool {
 	return v.send(f, bytes.NewReader(data), int64(len(data)), store.Meta{}) == nil
 }
 
+// A client may take sendLimit for a file, and a second for each slowestClient
+// bytes of it.
+const (
+	sendLimit     = time.Minute
+	slowestClient = 8 << 10
+)
+
 // send answers with a file.
 func (v *visit) send(f modproxy.File, body io.ReadSeeker, size int64, m store.Meta) error {
 	v.event.Source, v.event.Grade, v.event.Bytes = m.Source, m.Grade, size
@@ -370,6 +378,10 @@ func (v *visit) send(f modproxy.File, body io.ReadSeeker, size int64, m store.Me
 	} else {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
+	// There is no limit on the wait for a file, but on that for a client that
+	// does not take it. What cannot have a deadline has none.
+	limit := sendLimit + time.Duration(size/slowestClient)*time.Second
+	http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(limit))
 	// No validator: two mirrors may pack the same content into other bytes. An
 	// *os.File is copied by the kernel.
 	http.ServeContent(v.w, v.r, "", time.Time{}, body)
