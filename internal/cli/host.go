@@ -70,5 +70,7 @@ func width(f *os.File) int {
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM. A
 // second one kills the process, as without us.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // or the second one would be swallowed, too
+	return ctx, stop
 }

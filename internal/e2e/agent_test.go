@@ -300,6 +300,37 @@ func TestAgentErrorText(t *testing.T) {
 	}
 }
 
+// The first SIGTERM drains, the second one does not wait.
+func TestAgentSecondSignal(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	a := startAgent(t, agentPolicy(p.URL+"/silent", p.URL+"/ok=second/silent"))
+	asked := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(a.url + "/example.com/greet/@v/v1.0.0.zip")
+		if err == nil {
+			resp.Body.Close()
+		}
+		asked <- err
+	}()
+	for p.Count("example.com/greet/@v/v1.0.0.zip") == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for i := 0; !strings.Contains(a.logText(), "draining"); i++ {
+		if i == 0 {
+			a.cmd.Process.Signal(syscall.SIGTERM)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	a.cmd.Process.Signal(syscall.SIGTERM)
+	if err := <-a.exited; err == nil || !strings.Contains(err.Error(), "signal: terminated") {
+		t.Errorf("the agent ended with %v", err)
+	}
+	a.exited <- nil
+	if err := <-asked; err == nil {
+		t.Error("the request was answered")
+	}
+}
+
 // SIGHUP reads the policy again; a bad one changes nothing and says why.
 func TestAgentReload(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
