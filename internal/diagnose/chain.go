@@ -213,12 +213,13 @@ func database(ctx context.Context, m *Machine) Result {
 		return skipped("the chain names no proxy")
 	}
 	seen := m.evidence(ctx)
-	usable := false
+	usable, open := false, false
 	for _, ev := range seen.Evidence {
 		if c, made := ev.Check(decision.SumDB); made && c.Class == "" && ev.Class == "" {
 			return Result{Seen: "a signed lookup through " + ev.Entry + " verifies"}
 		}
 		usable = usable || ev.Class == ""
+		open = open || ev.Class == "" && unanswered(ev)
 	}
 	for _, d := range seen.Databases {
 		if d.Class == "" {
@@ -228,10 +229,29 @@ func database(ctx context.Context, m *Machine) Result {
 	if !usable || len(seen.Databases) == 0 {
 		return skipped("no proxy is usable, which is said elsewhere")
 	}
+	if open {
+		return skipped("a proxy did not answer in time whether it passes the database on")
+	}
 	why := seen.Databases[0]
 	return found(Finding{
 		Severity: report.Error, Message: fmt.Sprintf("no way to the checksum database verifies: %s: %s", why.Host, why.Detail),
 		Fix:   "allow the database's host in the egress rules, or put a proxy that passes it on first; a complete go.sum builds without it. Leave GOSUMDB on",
 		Place: m.origin("GOSUMDB"),
 	})
+}
+
+// unanswered reports whether a proxy may pass the checksum database on: it did
+// not say no, and was not heard to the end.
+func unanswered(ev decision.Evidence) bool {
+	for _, kind := range []decision.CheckKind{decision.Supported, decision.SumDB} {
+		c, made := ev.Check(kind)
+		switch {
+		case !made:
+			return true
+		case c.Class == "":
+		default:
+			return c.Class == decision.Cancelled || c.Class == decision.Silent || c.Class == decision.Timeout || c.Class == decision.Stalled
+		}
+	}
+	return false
 }
