@@ -186,7 +186,9 @@ func (v *visit) readAhead(f modproxy.File, links []link, rules pool.Rules, judge
 		defer func() { <-v.a.ahead }()
 		ctx, cancel := context.WithTimeout(v.a.background, aheadLimit)
 		defer cancel()
-		if s, err := v.a.pool.Fetch(ctx, request(f, key, links, rules, judge)); err == nil {
+		r := request(f, key, links, rules, judge)
+		r.Ahead = true
+		if s, err := v.a.pool.Fetch(ctx, r); err == nil {
 			s.File.Close()
 		}
 	})

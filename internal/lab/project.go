@@ -51,17 +51,17 @@ func Recorded(ctx context.Context) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(cache, "goproxy-setup-tools", "lab", fmt.Sprintf("%.12x", sha256.Sum256([]byte(p.Mod+p.Sum))))
+	dir := filepath.Join(cache, "goproxy-setup-tools", "lab", fmt.Sprintf("%.12x", sha256.Sum256([]byte(p.Mod+p.Sum+"with every zip"))))
 	if _, err := os.Stat(dir); err != nil {
 		if err := p.record(ctx, dir); err != nil {
 			return nil, fmt.Errorf("recording the modules of %s: %w", p.Name, err)
 		}
 	}
-	p.origin = proxytest.Options{Dir: dir, GoSum: p.Sum}
+	p.origin = proxytest.Options{Dir: dir}
 	return p, nil
 }
 
-// record downloads the project's modules and makes the download cache dir.
+// record downloads every version of the project's go.sum and makes the download cache dir.
 func (p *Project) record(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
@@ -74,13 +74,25 @@ func (p *Project) record(ctx context.Context, dir string) error {
 	if err := p.write(work); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "mod", "download")
+	// Of some versions go needs the go.mod alone. A proxy has their zips, too.
+	cmd := exec.CommandContext(ctx, "go", append([]string{"mod", "download"}, p.versions()...)...)
 	cmd.Dir = work
 	cmd.Env = append(os.Environ(), "GOMODCACHE="+filepath.Join(work, "cache"), "GOFLAGS=-modcacherw", "GOTOOLCHAIN=local", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go mod download: %w\n%s", err, lastLines(out, 5))
 	}
 	return os.Rename(filepath.Join(work, "cache", "cache", "download"), dir)
+}
+
+// versions returns, as path@version, all that go.sum has.
+func (p *Project) versions() (list []string) {
+	for line := range strings.Lines(p.Sum) {
+		f := strings.Fields(line)
+		if vers, ok := strings.CutSuffix(f[1], "/go.mod"); ok {
+			list = append(list, f[0]+"@"+vers)
+		}
+	}
+	return list
 }
 
 // Synthetic returns a project of n modules that are made here, for machines

@@ -72,7 +72,6 @@ func (c *catalog) with(o Options) (*catalog, error) {
 		if d.folder, err = openFolder(o.Dir); err != nil {
 			return nil, err
 		}
-		d.trust(o.GoSum)
 	}
 	return d, d.add([]byte(o.Modules))
 }

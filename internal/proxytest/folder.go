@@ -12,6 +12,7 @@ import (
 // asked for and then kept: the servers of a process that name the same folder
 // share it, and no answer copies a zip.
 type folder struct {
+	dir   string
 	files map[string]func() ([]byte, error) // by path below the proxy's URL
 }
 
@@ -27,7 +28,7 @@ func openFolder(dir string) (*folder, error) {
 	if f := folders.all[dir]; f != nil {
 		return f, nil
 	}
-	f := &folder{map[string]func() ([]byte, error){}}
+	f := &folder{dir, map[string]func() ([]byte, error){}}
 	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || !strings.Contains(name, "/@v/") {
 			return err

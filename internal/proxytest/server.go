@@ -23,7 +23,6 @@ type Options struct {
 	TLS     TLS    // how to speak TLS; "" is plain http
 	Modules string // txtar archive of more modules: files named PATH@VERSION/FILE
 	Dir     string // folder of more modules: that of a GOMODCACHE's cache/download
-	GoSum   string // go.sum lines of Dir's modules that the checksum database repeats; others are made
 	Link    *Link  // a simulated network before the server; nil is loopback as it is
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/agent/store"
@@ -43,6 +44,9 @@ type Request struct {
 	Rules
 	Limit int64 // bytes that the file may have
 	Keep  bool  // commit it to the store as Key
+	// Ahead says that nobody waits for the file yet: until somebody does, it is
+	// worth no extra request, and no proxy that seems dead is tried for it.
+	Ahead bool
 	// Accept judges the body before anybody sees it. Its error says what is
 	// wrong with the bytes, never what is wrong with the network. It may be
 	// called for several bodies at once.
@@ -152,7 +156,8 @@ type flight struct {
 
 	// riders have boarded before done and not left yet; the last one to leave
 	// ends the flight. Guarded by Pool.mu.
-	riders int
+	riders  int
+	awaited atomic.Bool // by a rider that has not asked ahead
 
 	// Set before done is closed.
 	spool    *store.Spool
@@ -160,18 +165,22 @@ type flight struct {
 	meta     store.Meta
 	outcomes []Outcome
 	err      error
+	idle     bool // for want of anybody who waited, not everything was tried
 }
 
-// errAgain means that a flight ended between being joined and being opened.
+// errAgain means that a flight ended between being joined and being opened, or
+// was not made for the one who joined it.
 var errAgain = errors.New("the flight is over")
 
 // Fetch fetches a file, or joins the fetch that is on its way. The error is an
 // [*Error], or ctx's.
 func (p *Pool) Fetch(ctx context.Context, r Request) (*Served, error) {
-	p.budget.earn()
+	if !r.Ahead {
+		p.budget.earn()
+	}
 	for range 3 {
 		f, shared, late := p.board(r)
-		s, err := p.ride(ctx, f, r.Key, late)
+		s, err := p.ride(ctx, f, r, late)
 		if err == errAgain {
 			continue
 		}
@@ -192,11 +201,15 @@ func (p *Pool) board(r Request) (f *flight, shared, late bool) {
 		if late = f.over(); !late {
 			f.riders++
 		}
+		if !r.Ahead {
+			f.awaited.Store(true)
+		}
 		return f, true, late
 	}
 	// The flight outlives the request that began it, if others ride along.
 	ctx, cancel := context.WithCancel(context.Background())
 	f = &flight{done: make(chan struct{}), empty: make(chan struct{}), cancel: cancel, riders: 1}
+	f.awaited.Store(!r.Ahead)
 	p.flights[r.Key] = f
 	p.stats.Fetches++
 	p.wg.Go(func() { p.fly(ctx, f, r) })
@@ -213,21 +226,25 @@ func (f *flight) over() bool {
 }
 
 // ride waits for the flight and opens the file.
-func (p *Pool) ride(ctx context.Context, f *flight, key string, late bool) (*Served, error) {
+func (p *Pool) ride(ctx context.Context, f *flight, r Request, late bool) (*Served, error) {
 	if !late {
-		defer p.leave(f, key)
+		defer p.leave(f, r.Key)
 	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if f.err != nil {
+	switch {
+	case f.err == nil:
+	case f.idle && !r.Ahead:
+		return nil, errAgain
+	default:
 		return nil, f.err
 	}
 	file, err := f.spool.Open()
 	if err != nil { // boarded after the commit
-		return p.kept(f, key)
+		return p.kept(f, r.Key)
 	}
 	return &Served{File: file, Size: f.size, Meta: f.meta, Outcomes: f.outcomes}, nil
 }
@@ -265,7 +282,7 @@ func (p *Pool) drop(f *flight, key string) {
 // joined until the file is in the store.
 func (p *Pool) fly(ctx context.Context, f *flight, r Request) {
 	defer f.cancel()
-	won, outcomes, err := p.race(ctx, r)
+	won, outcomes, err := p.race(ctx, r, f)
 	f.outcomes, f.err = outcomes, err
 	if err == nil {
 		f.spool, f.size, f.meta = won.spool, won.spool.Size(), won.meta

@@ -296,23 +296,66 @@ func TestEveryoneLeaves(t *testing.T) {
 	}
 }
 
-// Extra requests stay within the budget, however bad things are.
+// Extra requests stay within the budget, however bad things are, and none is
+// made for a file that nobody waits for.
 func TestBudget(t *testing.T) {
-	var mu sync.Mutex
-	requests := 0
-	down := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		mu.Lock()
-		requests++
-		mu.Unlock()
-		http.Error(w, "down", http.StatusBadRequest) // no failure that may pass, and none that opens a breaker at once
+	var requests atomic.Int64
+	busy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(http.StatusTooManyRequests) // no failure that opens a breaker
 	})
 	p, _ := open(t, store.Options{})
-	list := targets(t, down)
+	list := targets(t, busy)
 	const clients = 100
-	for i := range clients {
-		p.Fetch(t.Context(), Request{Key: fmt.Sprint(i), Targets: list, Limit: 1 << 20, Accept: equal(nil)})
+	fetch := func(ahead bool) (extra int64) {
+		before := requests.Load()
+		for i := range clients {
+			p.Fetch(t.Context(), Request{Key: fmt.Sprint(i), Targets: list, Limit: 1 << 20, Accept: equal(nil), Ahead: ahead})
+		}
+		return requests.Load() - before - clients
 	}
-	if extra := p.Stats().Hedges + p.Stats().Retries; extra > extraBurst+clients/20 || requests > clients+extraBurst+clients/20 {
-		t.Errorf("%d requests for %d clients, %d of them extra", requests, clients, extra)
+	if extra := fetch(true); extra != 0 {
+		t.Errorf("%d extra requests for files that nobody waits for", extra)
+	}
+	if extra := fetch(false); extra < extraBurst || extra > extraBurst+clients/20 {
+		t.Errorf("%d extra requests for %d clients", extra, clients)
+	}
+}
+
+// Who comes for a file that is being fetched ahead is served like anybody else,
+// although less is done for what nobody waits for.
+func TestJoinsFetchAhead(t *testing.T) {
+	block := make(chan struct{})
+	defer close(block)
+	began := make(chan struct{})
+	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		select {
+		case <-r.Context().Done():
+		case <-block:
+		}
+	})
+	data := noise(1, 1000)
+	p, _ := open(t, store.Options{})
+	r := Request{Key: "file", Targets: targets(t, silent, &origin{data: data}), Limit: 1 << 20, Accept: equal(data), Ahead: true}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for i := range 2 {
+		wg.Go(func() {
+			s, err := p.Fetch(t.Context(), r)
+			if err != nil {
+				t.Errorf("request %d: %v", i, err)
+				return
+			}
+			s.File.Close()
+		})
+		if i == 0 {
+			<-began
+			r.Ahead = false
+		}
+	}
+	wg.Wait()
+	if n := p.Stats().Hedges; n != 1 {
+		t.Errorf("%d hedges", n)
 	}
 }

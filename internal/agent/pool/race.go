@@ -35,6 +35,7 @@ var errLost = errors.New("another proxy was faster")
 type race struct {
 	p       *Pool
 	r       Request
+	f       *flight
 	ctx     context.Context
 	ended   chan *attempt
 	started time.Time
@@ -52,8 +53,8 @@ type race struct {
 
 // race asks the targets until one serves the file. outcomes are those of the
 // targets that were asked; all of them if there is an error.
-func (p *Pool) race(ctx context.Context, r Request) (won *attempt, outcomes []Outcome, err error) {
-	rc := &race{p: p, r: r, ctx: ctx, ended: make(chan *attempt), started: time.Now(), asked: make([]bool, len(r.Targets)), outcomes: make([]Outcome, len(r.Targets))}
+func (p *Pool) race(ctx context.Context, r Request, f *flight) (won *attempt, outcomes []Outcome, err error) {
+	rc := &race{p: p, r: r, f: f, ctx: ctx, ended: make(chan *attempt), started: time.Now(), asked: make([]bool, len(r.Targets)), outcomes: make([]Outcome, len(r.Targets))}
 	for i, t := range r.Targets {
 		rc.outcomes[i] = Outcome{Proxy: t.Name, Class: upstream.NotAsked, Detail: "not asked", Gatekeeper: t.Gatekeeper, Full: t.Full && !t.Partial}
 	}
@@ -172,7 +173,7 @@ func (rc *race) mayAsk(i int) bool {
 // force asks the proxies that seem dead, when nobody else has an answer: better
 // late than never. It reports whether there was one.
 func (rc *race) force() bool {
-	if rc.forced || rc.round > 0 {
+	if rc.forced || rc.round > 0 || !rc.worth() {
 		return false
 	}
 	for _, o := range rc.outcomes {
@@ -217,7 +218,7 @@ func (rc *race) again() bool {
 		targets = append(targets, i)
 		pause = min(pause, max(o.RetryAfter, rc.p.firstPause<<(2*rc.round)))
 	}
-	if len(targets) == 0 || rc.round+1 >= maxRounds || time.Since(rc.started) > lastRound || !rc.p.budget.spend() {
+	if len(targets) == 0 || rc.round+1 >= maxRounds || time.Since(rc.started) > lastRound || !rc.worth() || !rc.p.budget.spend() {
 		return false
 	}
 	rc.round++
@@ -236,6 +237,16 @@ func (rc *race) again() bool {
 	}
 	rc.forced = true
 	return rc.next(false)
+}
+
+// worth reports whether somebody waits for the file. If not, the flight is
+// marked: it was not made for whoever comes now.
+func (rc *race) worth() bool {
+	if rc.f.awaited.Load() {
+		return true
+	}
+	rc.f.idle = true
+	return false
 }
 
 // passing reports whether a failure may be over when it is tried again.
@@ -291,7 +302,7 @@ func (rc *race) hedge() {
 	}
 	for _, i := range rc.order {
 		if !rc.asked[i] && rc.mayAsk(i) && !rc.r.Targets[i].Gatekeeper {
-			if rc.p.budget.spend() {
+			if rc.f.awaited.Load() && rc.p.budget.spend() {
 				rc.p.count(func(s *Stats) { s.Hedges++ })
 				rc.ask(i, true)
 			}

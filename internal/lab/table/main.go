@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -27,11 +29,12 @@ func main() {
 	small := flag.Int("synthetic", 0, "so many synthetic modules instead of the recorded project")
 	kills := flag.Int("kills", 200, "SIGKILLs of the agent")
 	herd := flag.Int("herd", 200, "clients of one cold zip")
+	dir := flag.String("dir", "", "folder for temporary files; in memory if empty and there is room")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	b := bench{faults: split(*faults), from: split(*from), kills: *kills, herd: *herd}
-	if err := b.run(ctx, *program, *peers, split(*names), *small); err != nil {
+	if err := b.run(ctx, *program, *peers, *dir, split(*names), *small); err != nil {
 		fmt.Fprintln(os.Stderr, "table:", err)
 		os.Exit(3)
 	}
@@ -45,7 +48,7 @@ type bench struct {
 	kills, herd int
 }
 
-func (b *bench) run(ctx context.Context, program, peers string, names []string, small int) error {
+func (b *bench) run(ctx context.Context, program, peers, dir string, names []string, small int) error {
 	for _, name := range names {
 		c, err := lab.Named(name)
 		if err != nil {
@@ -57,13 +60,13 @@ func (b *bench) run(ctx context.Context, program, peers string, names []string, 
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "goproxy-setup-lab-")
+	dir, remove, err := scratch(dir)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	b.lab = &lab.Lab{Project: project, Program: program, Peers: peers, Dir: dir, RoundTrip: lab.RoundTrip, Rate: lab.Rate}
-	fmt.Printf("%s: %d modules, link of %v and %d MB/s\n", project.Name, len(project.Modules), lab.RoundTrip, lab.Rate/1_000_000)
+	fmt.Printf("%s: %d modules, link of %v and %d MB/s, files in %s\n", project.Name, len(project.Modules), lab.RoundTrip, lab.Rate/1_000_000, filepath.Dir(dir))
 	for _, part := range []func(context.Context) error{b.sideBySide, b.matrix, b.killed} {
 		fmt.Println()
 		if err := part(ctx); err != nil {
@@ -71,6 +74,19 @@ func (b *bench) run(ctx context.Context, program, peers string, names []string, 
 		}
 	}
 	return nil
+}
+
+// scratch makes a folder for temporary files below dir. If that is "", it is in
+// memory where there is room: what a disk still has to write of the run before
+// would differ from run to run by more than the faults do.
+func scratch(dir string) (path string, remove func(), err error) {
+	const memory, room = "/dev/shm", 4 << 30
+	var fs syscall.Statfs_t
+	if dir == "" && syscall.Statfs(memory, &fs) == nil && fs.Bavail*uint64(fs.Bsize) >= room {
+		dir = memory
+	}
+	path, err = os.MkdirTemp(dir, "goproxy-setup-lab-")
+	return path, func() { os.RemoveAll(path) }, err
 }
 
 // chooseProject returns the recorded project or, where it cannot be recorded,
