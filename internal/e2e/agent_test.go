@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,12 @@ type agentProcess struct {
 // startAgent starts an agent for a policy, and stops it when the test ends.
 func startAgent(t *testing.T, policy string, args ...string) *agentProcess {
 	t.Helper()
+	return startAgentBy(t, nil, policy, args...)
+}
+
+// startAgentBy starts it by a command line that goes before its own.
+func startAgentBy(t *testing.T, by []string, policy string, args ...string) *agentProcess {
+	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, "policy.yaml", policy)
 	a := &agentProcess{store: filepath.Join(dir, "store"), exited: make(chan error, 1)}
@@ -35,7 +42,8 @@ func startAgent(t *testing.T, policy string, args ...string) *agentProcess {
 		t.Fatal(err)
 	}
 	address := filepath.Join(dir, "address")
-	a.cmd = exec.Command(program(t), append([]string{"agent", "--policy", "policy.yaml", "--store", a.store, "--address-file", address}, args...)...)
+	line := slices.Concat(by, []string{program(t), "agent", "--policy", "policy.yaml", "--store", a.store, "--address-file", address}, args)
+	a.cmd = exec.Command(line[0], line[1:]...)
 	a.cmd.Dir, a.cmd.Env, a.cmd.Stderr = dir, environ("GOENV=off"), a.log
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)

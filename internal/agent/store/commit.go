@@ -2,14 +2,11 @@ package store
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -35,9 +32,13 @@ func (s *Store) Spool() (*Spool, error) {
 	s.spools++
 	name := filepath.Join("spool", strconv.Itoa(s.spools))
 	s.mu.Unlock()
-	f, err := s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	var f *os.File
+	err := s.roomy(func() (err error) {
+		f, err = s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+		return err
+	})
 	if err != nil {
-		return nil, full(err)
+		return nil, err
 	}
 	return &Spool{f: f, store: s, name: name}, nil
 }
@@ -53,8 +54,13 @@ func (sp *Spool) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	sp.size += int64(len(p))
-	n, err := sp.f.Write(p)
-	return n, full(err)
+	written := 0
+	err := sp.store.roomy(func() error {
+		n, err := sp.f.Write(p[written:])
+		written += n
+		return err
+	})
+	return written, err
 }
 
 // Rewind makes the file empty again.
@@ -156,7 +162,7 @@ func (s *Store) committer() {
 }
 
 func (s *Store) finish(c commit) {
-	err := s.commit(c)
+	err := s.roomy(func() error { return s.commit(c) })
 	if err != nil {
 		s.opt.Log.Warn("file not kept", "file", c.key, "err", err)
 	}
@@ -170,10 +176,10 @@ func (s *Store) commit(c commit) error {
 		return err
 	}
 	if err := c.spool.f.Sync(); err != nil {
-		return full(err)
+		return err
 	}
 	if err := s.root.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return full(err)
+		return err
 	}
 	s.replacing.Lock()
 	defer s.replacing.Unlock()
@@ -218,7 +224,7 @@ func (s *Store) move(sp *Spool, path string) error {
 		return os.ErrClosed
 	}
 	if err := s.root.Rename(sp.name, path); err != nil {
-		return full(err)
+		return err
 	}
 	sp.name, sp.moved = path, true
 	return nil
@@ -231,14 +237,6 @@ func (s *Store) syncDir(dir string) {
 		d.Sync()
 		d.Close()
 	}
-}
-
-// full turns the errors of a full disk into [ErrFull].
-func full(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EFBIG) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: %w", ErrFull, err)
-	}
-	return err
 }
 
 // touch notes that a file was used.

@@ -123,7 +123,7 @@ func (s *Store) PutMutable(key string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.writeBelow(path, data)
+	return s.roomy(func() error { return s.writeBelow(path, data) })
 }
 
 // Pin returns the hash that key had at its first use, and makes that h1 if this

@@ -3,10 +3,12 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // reserve takes n bytes for a spool file, and makes room if it must.
@@ -36,6 +38,33 @@ func (s *Store) evict() {
 	if s.opt.MaxBytes > 0 {
 		s.shrink(s.opt.MaxBytes, s.opt.MaxBytes/10*9)
 	}
+}
+
+// roomy does what may fill the disk. If it does, files are removed for it, the
+// least recently used first, until there are none: other things on the same
+// disk may have taken the room that the bound promised. The error matches
+// [ErrFull] then.
+func (s *Store) roomy(do func() error) error {
+	for {
+		err := do()
+		if err == nil || !full(err) {
+			return err
+		}
+		held := s.Stats()
+		files, bytes := s.shrink(0, held.Bytes+held.SpoolBytes-max(held.Bytes/10, minRoom))
+		if files == 0 {
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
+		s.opt.Log.Warn("the disk is full: files removed to make room", "files", files, "bytes", bytes)
+	}
+}
+
+// minRoom is how many bytes are freed on a full disk, at least.
+const minRoom = 1 << 20
+
+// full reports whether an error is that of a full disk.
+func full(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EFBIG) || errors.Is(err, syscall.EDQUOT)
 }
 
 // GC removes the files that were used least recently until at most limit bytes

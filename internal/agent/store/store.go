@@ -249,5 +249,5 @@ func (s *Store) writeBelow(name string, data []byte) error {
 	if err := s.root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	return full(writeFile(s.root, name, data))
+	return writeFile(s.root, name, data)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -164,6 +165,28 @@ func TestTooMuchIsRefused(t *testing.T) {
 	sp.Discard()
 	if st := s.Stats(); st.SpoolBytes != 0 {
 		t.Errorf("%d spool bytes after Discard", st.SpoolBytes)
+	}
+}
+
+// On a full disk the store gives up what it holds, as much as it must.
+func TestFullDisk(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for i := range 10 {
+		put(t, s, fmt.Sprintf("example.com/a/@v/v1.%d.0.zip", i), make([]byte, minRoom), Meta{})
+	}
+	fullUntil := func(files int) func() error {
+		return func() error {
+			if s.Stats().Files > files {
+				return &os.PathError{Op: "write", Path: "spool/1", Err: syscall.ENOSPC}
+			}
+			return nil
+		}
+	}
+	if err := s.roomy(fullUntil(7)); err != nil || s.Stats().Files != 7 {
+		t.Errorf("%v, and %d files are left of 10", err, s.Stats().Files)
+	}
+	if err := s.roomy(fullUntil(-1)); !errors.Is(err, ErrFull) || !errors.Is(err, syscall.ENOSPC) || s.Stats().Files != 0 {
+		t.Errorf("%v, and %d files are left", err, s.Stats().Files)
 	}
 }
 
