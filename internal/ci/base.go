@@ -81,6 +81,9 @@ func gitFile(ctx context.Context, dir, revision, path string) ([]byte, error) {
 	if err == nil {
 		out, err = git(ctx, dir, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
 	}
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil, errors.New("git is not installed here, and is needed to read the base commit")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the base commit (%s) is not in the clone: %w; fetch it, or clone with full depth", revision, err)
 	}
@@ -131,8 +134,8 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err == nil {
-		return out, nil
+	if err == nil || errors.Is(err, exec.ErrNotFound) {
+		return out, err
 	}
 	detail, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n")
 	if detail == "" {

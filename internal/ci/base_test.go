@@ -122,6 +122,17 @@ func TestBasePolicyUnreadable(t *testing.T) {
 	}
 }
 
+// In an image without git the advice is not to clone more.
+func TestBasePolicyWithoutGit(t *testing.T) {
+	r := newRunner(t, GitLab)
+	r.PullRequest, r.Base = true, newClone(t, r.host.Dir)
+	t.Setenv("PATH", t.TempDir())
+	_, err := r.BasePolicy(t.Context(), policyFile)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "git is not installed") || strings.Contains(err.Error(), "full depth") {
+		t.Errorf("BasePolicy: %v; want that git is not installed", err)
+	}
+}
+
 // TestBasePolicyBareRepository shows a head that brings a repository of its own,
 // base commit included, into a workspace without a .git: a bare one, which is
 // made of files and folders that any commit can hold.
