@@ -25,8 +25,9 @@ const audience = "goproxy-setup"
 // EnvironmentFromAPI asks GitHub for the name of the job's environment, which
 // no variable tells: first the job's check run ("checks: read" and the input
 // "check-run-id"), then the claim of an OIDC token ("id-token: write"). Each is
-// asked only if the job was given the means; what fails is a finding. The name
-// is "" if the job has no environment, or nobody may ask for it.
+// asked only if this step was given the means; what fails is a finding, and so
+// is a step without any. The name is "" if the job has no environment, or nobody
+// may ask for it.
 //
 // It makes up to two requests: call it only if the name matters.
 func (j *Job) EnvironmentFromAPI(ctx context.Context) (Environment, []report.Finding) {
@@ -34,6 +35,7 @@ func (j *Job) EnvironmentFromAPI(ctx context.Context) (Environment, []report.Fin
 		return Environment{}, nil
 	}
 	var findings []report.Finding
+	asked := false
 	for _, way := range []struct {
 		source string
 		ask    func(context.Context) (string, error)
@@ -45,6 +47,10 @@ func (j *Job) EnvironmentFromAPI(ctx context.Context) (Environment, []report.Fin
 		if name != "" {
 			return Environment{name, way.source}, nil
 		}
+		if errors.Is(err, errNoMeans) {
+			continue
+		}
+		asked = true
 		if err != nil {
 			findings = append(findings, report.Finding{
 				ID: "environment-lookup", Severity: report.Notice, Title: "Environment not known",
@@ -53,20 +59,31 @@ func (j *Job) EnvironmentFromAPI(ctx context.Context) (Environment, []report.Fin
 			})
 		}
 	}
+	if !asked {
+		findings = append(findings, report.Finding{
+			ID: "environment-lookup", Severity: report.Notice, Title: "Environment not asked for",
+			Message: "whether the job has an environment is not known: this step was given neither the job's check run with a token nor an id-token",
+			Fix: "name the environment, or give the step GOPROXY_SETUP_CHECK_RUN_ID: ${{ job.check_run_id }} and " +
+				"GOPROXY_SETUP_GITHUB_TOKEN: ${{ github.token }}; inputs of another step do not reach it",
+		})
+	}
 	return Environment{}, findings
 }
+
+// errNoMeans reports a way of asking that this step was not given.
+var errNoMeans = errors.New("not given")
 
 var permission = map[string]string{
 	"github check run": `"permissions: checks: read"`,
 	"github oidc":      `"permissions: id-token: write"`,
 }
 
-// checkRunEnvironment returns "" without an error if the job has no check run:
-// GitHub Enterprise may not tell its number.
+// checkRunEnvironment asks for the job's check run. GitHub Enterprise may not tell
+// its number.
 func (j *Job) checkRunEnvironment(ctx context.Context) (string, error) {
 	id, variable := j.lookup("check-run-id")
 	if id == "" || j.token() == "" || j.host.API == nil {
-		return "", nil
+		return "", errNoMeans
 	}
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || n <= 0 {
@@ -85,7 +102,7 @@ func (j *Job) checkRunEnvironment(ctx context.Context) (string, error) {
 func (j *Job) oidcEnvironment(ctx context.Context) (string, error) {
 	request := j.host.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL")
 	if request == "" || j.host.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN") == "" {
-		return "", nil // not permitted
+		return "", errNoMeans
 	}
 	if u, err := url.Parse(request); err != nil || u.Scheme != "https" && !loopback(u) {
 		return "", errors.New("the token service (ACTIONS_ID_TOKEN_REQUEST_URL) has no https URL")

@@ -37,6 +37,7 @@ func tokenService(t *testing.T, status int, answer string) *httptest.Server {
 
 func TestEnvironmentFromAPI(t *testing.T) {
 	staging := fmt.Sprintf(`{"value": %q}`, idToken(`{"sub":"x","environment":"staging"}`))
+	none := fmt.Sprintf(`{"value": %q}`, idToken(`{"sub":"x"}`))
 	permitted := []string{"INPUT_CHECK-RUN-ID", "42", "INPUT_GITHUB-TOKEN", "t0ken"}
 	for _, tt := range []struct {
 		name     string
@@ -50,8 +51,9 @@ func TestEnvironmentFromAPI(t *testing.T) {
 		findings []string // part of each message
 	}{
 		{name: "the check run knows", env: permitted, api: fakeAPI{environment: "production"}, want: Environment{"production", "github check run"}},
-		{name: "nothing permitted, nothing asked", env: []string{"INPUT_CHECK-RUN-ID", "42"}},
-		{name: "no check run number on old servers", env: []string{"INPUT_GITHUB-TOKEN", "t0ken"}},
+		{name: "nothing permitted, nothing asked", env: []string{"INPUT_CHECK-RUN-ID", "42"}, findings: []string{"is not known: this step was given neither"}},
+		{name: "no check run number on old servers", env: []string{"INPUT_GITHUB-TOKEN", "t0ken"}, findings: []string{"is not known"}},
+		{name: "no check run number, and the token service knows of none", env: []string{"INPUT_GITHUB-TOKEN", "t0ken"}, status: 200, answer: none},
 		{name: "the job has no environment", env: permitted},
 		{name: "only the token service knows", env: permitted, status: 200, answer: staging, want: Environment{"staging", "github oidc"}},
 		{name: "may not read checks, but has a token service", env: permitted, api: fakeAPI{err: fs.ErrPermission}, status: 200, answer: staging,
