@@ -20,6 +20,10 @@ type Facts struct {
 	Given  []Named // by the caller, the strongest first; blank names are skipped
 	FromCI []Named // by the CI system, in the order in which they shall be tried
 
+	// Proposed is the policy that a pull or merge request would bring, nil for
+	// none. It decides nothing, but a name that it alone knows is no mistake.
+	Proposed *Policy
+
 	Branch      string // "" if it is not a branch that is built
 	Tag         string //
 	Target      string // branch that a pull or merge request would change
@@ -39,26 +43,30 @@ type Choice struct {
 // of just that name applies, else the most specific glob: the one with the
 // longest text before its first "*", then the longest, then the first.
 //
-// A name by the caller that fits no block is an error of type [*Error]; of the
-// CI system's names the first that fits a block counts, and if none does,
-// "default" applies and Notice says so.
+// A name by the caller that fits no block is an error of type [*Error], unless
+// it is one of the proposed policy; of the CI system's names the first that fits
+// a block counts. If no name does, "default" applies and Notice says so.
 func (p *Policy) Choose(f Facts) (Choice, error) {
-	for _, n := range f.Given {
-		if n.Name == "" {
-			continue
-		}
-		if env, ok := p.find(n.Name); ok && badEnvironmentName(n.Name) == "" {
-			return Choice{Environment: n.Name, Block: env.name, Source: n.Source}, nil
-		}
-		return Choice{}, p.unknown(n)
-	}
 	var unknown []Named
+	if i := slices.IndexFunc(f.Given, func(n Named) bool { return n.Name != "" }); i >= 0 {
+		n := f.Given[i]
+		if c, ok := p.named(n); ok {
+			return c, nil
+		}
+		if f.Proposed == nil {
+			return Choice{}, p.unknown(n)
+		}
+		if _, ok := f.Proposed.named(n); !ok {
+			return Choice{}, p.unknown(n)
+		}
+		unknown = append(unknown, n)
+	}
 	for _, n := range f.FromCI {
 		if n.Name == "" {
 			continue
 		}
-		if env, ok := p.find(n.Name); ok && badEnvironmentName(n.Name) == "" {
-			return Choice{Environment: n.Name, Block: env.name, Source: n.Source}, nil
+		if c, ok := p.named(n); ok {
+			return c, nil
 		}
 		unknown = append(unknown, n)
 	}
@@ -79,6 +87,12 @@ func (p *Policy) Choose(f Facts) (Choice, error) {
 		c.Notice = p.unknownNotice(unknown)
 	}
 	return c, nil
+}
+
+// named returns the choice that a name makes, if it fits a block.
+func (p *Policy) named(n Named) (Choice, bool) {
+	env, ok := p.find(n.Name)
+	return Choice{Environment: n.Name, Block: env.name, Source: n.Source}, ok && badEnvironmentName(n.Name) == ""
 }
 
 // applies reports whether the rule's condition holds. Who opens a pull request

@@ -30,6 +30,7 @@ func TestChoose(t *testing.T) {
 		}
 		return list
 	}
+	proposed := mustParse(t, "environments: { qa: { chain: [official] }, default: { chain: [direct] } }")
 	for _, tt := range []struct {
 		name  string
 		facts Facts
@@ -50,6 +51,12 @@ func TestChoose(t *testing.T) {
 			Choice{"default", "default", "default", `option Staging names "Staging"; policy.yaml has no such environment, so "default" applies (did you mean "staging"?)`},
 		},
 		{"hostile name of the CI", Facts{FromCI: []Named{{"review/abc\nd", "CI"}}}, Choice{"default", "default", "default", `CI names "review/abc\nd"; policy.yaml has no such environment, so "default" applies`}},
+		{
+			"a name that the change brings", Facts{Given: given("qa"), Tag: "v1.0.0", Proposed: proposed},
+			Choice{"default", "default", "default", `option qa names "qa"; policy.yaml has no such environment, so "default" applies`},
+		},
+		{"a name that the change brings, and one of the CI", Facts{Given: given("qa"), FromCI: given("staging"), Proposed: proposed}, Choice{"staging", "staging", "option staging", ""}},
+		{"what the change makes of a name is of no account", Facts{Given: given("production"), Proposed: proposed}, Choice{"production", "production", "option production", ""}},
 		{"nothing", Facts{}, Choice{"default", "default", "default", ""}},
 		{"tag", Facts{Tag: "v1.2.3"}, Choice{"production", "production", "match", ""}},
 		{"other tag", Facts{Tag: "nightly"}, Choice{"default", "default", "default", ""}},
@@ -84,6 +91,10 @@ func TestChooseRefuses(t *testing.T) {
 		{
 			"nothing like it", choosePolicy, Facts{Given: []Named{{"qa", "the input environment"}}},
 			`policy.yaml: unknown environment "qa", named by the input environment (the policy has production, staging, review/*, review/*-eu, review/special/*, default)`,
+		},
+		{
+			"in neither policy", choosePolicy, Facts{Given: []Named{{"qa", "--environment"}}, Proposed: BuiltIn()},
+			`policy.yaml: unknown environment "qa", named by --environment`,
 		},
 		{
 			"hostile", choosePolicy, Facts{Given: []Named{{"review/a\n::error::b", "--environment"}}},
