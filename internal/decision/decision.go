@@ -27,7 +27,8 @@ type Input struct {
 	// certificates are not those of the steps that follow.
 	Container bool `json:"container,omitempty"`
 	// Keep reports what is already set and changes nothing: no policy file
-	// was found, and GOPROXY was set.
+	// was found, and GOPROXY was set. With Agent it does so if that does not
+	// serve.
 	Keep bool `json:"keep,omitempty"`
 	// Preflight is what became of the modules of go.sum when the chain that is
 	// decided on was asked for them; nil if it was not.

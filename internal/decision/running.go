@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,7 +90,14 @@ func decideWithAgent(in Input) Decision {
 	d.Proxies = append([]report.Proxy{row}, d.Proxies...)
 	f := report.Finding{ID: "agent-down", Severity: severity(s.OnFallback), Title: "Agent not in use", Fix: row.Next}
 	f.Message = fmt.Sprintf("the agent at %s is not used: %s", goenv.Redact(in.Agent.URL), v.why)
-	if d.Outcome == report.OK || d.Outcome == report.Fallback {
+	switch {
+	case d.Outcome == report.Kept && in.Keep:
+		f.Message += "; the GOPROXY that was set is left as it is"
+		if s.OnFallback == policy.FallbackFail {
+			d.Outcome = report.Fallback
+			d.Reasons = append(d.Reasons, "on_fallback: fail")
+		}
+	case d.Outcome == report.OK || d.Outcome == report.Fallback:
 		d.Outcome = report.Fallback
 		come := "come"
 		if s.OnFallback == policy.FallbackFail {
@@ -117,6 +125,10 @@ func throughAgent(in *Input, v verdict) Decision {
 	f := report.Finding{Severity: report.Notice, Fix: v.ev.Next}
 	switch v.state {
 	case report.Unknown:
+		f.Fix = cmp.Or(f.Fix, "make sure that it runs: the build has no other way then")
+		if in.Container {
+			f.Fix = "give an address that this container reaches, or use the binary action, which runs where the build does"
+		}
 		f.ID, f.Title = "proxy-unknown", "Agent cannot be judged from here"
 		f.Message = "the agent keeps its place unverified: " + v.why
 		d.Reasons[0] = "the agent keeps its place: it cannot be judged from here (" + v.why + ")"
