@@ -36,9 +36,14 @@ every proxy were healthy; a GOPROXY list as argument is taken as it is.
 --when is the truth table: what becomes of each kind of file if a proxy fails so.
 --command says which requests a go command makes, and which failures kill it.
 --lint says what is wrong with the settings; docs/lint.md lists its rules.`,
-		options: append(readingOptions(),
+		options: append(readingOptions(
+			option{name: "environment", arg: "NAME", usage: "environment to explain (default \"default\", with --policy or --chain)."},
+			option{name: "go-sum", arg: "FILE", usage: "the build's go.sum, which tells how many files it needs, and what vouches\nfor them (default the one beside go.mod)."},
+			option{name: "timeout", arg: "DURATION", usage: "for asking the go command for its settings (default 12s)."},
+			option{name: "json", usage: "print JSON."},
+		),
 			option{name: "when", arg: "LIST", usage: "statuses and words: " + strings.Join(explain.Words()[1:6], ", ") + ",\n" + strings.Join(explain.Words()[6:12], ", ") + ",\n" + strings.Join(explain.Words()[12:], ", ") + "."},
-			option{name: "command", arg: "NAME", usage: "build, vendor, download, graph, updates, get, get-latest, install\nor toolchain."},
+			option{name: "command", arg: "NAME", flag: true, usage: "build, vendor, download, graph, updates, get, get-latest, install\nor toolchain."},
 			option{name: "lint", usage: "check the settings; exit 1 if there is an error among the findings."},
 			option{name: "write", arg: "KIND=PATH", repeat: true, usage: "with --lint, also write a file: sarif, codequality,\nwarnings-ng, json or markdown; may be repeated."},
 			option{name: "ci", arg: "SYSTEM", usage: "CI system: auto (the default), github, gitlab, jenkins, forgejo or none."},

@@ -22,6 +22,7 @@ type option struct {
 	usage  string // one sentence
 	repeat bool   // may be given more than once; as input or variable, one value a line
 	hidden bool   // no argument: a secret, or set by our templates alone
+	flag   bool   // an argument alone: its variable means something else
 }
 
 // variable returns the option's environment variable.
@@ -146,11 +147,26 @@ func parse(h Host, cmd command, args []string) (values, []string, error) {
 		return nil, nil, usagef("", "--ci: %w", err)
 	}
 	for _, o := range cmd.options {
-		if v.text(o.name) == "" {
+		if v.text(o.name) == "" && !o.flag {
 			v.inherit(system, h, o)
 		}
 	}
 	return v, flags.Args(), nil
+}
+
+// after reads the options that follow a verb, as people write them.
+func (c *call) after(cmd command, args []string) error {
+	more, rest, err := parse(c.Host, cmd, args)
+	if err != nil {
+		return err
+	}
+	for name, g := range more {
+		if strings.HasPrefix(g.from, "--") { // the rest was inherited, once already
+			c.values[name] = g
+		}
+	}
+	c.args = rest
+	return nil
 }
 
 // optionsFirst returns args with the options before all other arguments. It
@@ -227,8 +243,8 @@ func printUsage(w io.Writer, all []command) {
 "goproxy-setup COMMAND -h" shows a command's options. Each option is also an
 environment variable GOPROXY_SETUP_<NAME>, and most are inputs of the action.
 
-Exit codes: 0 done, a fallback included; 1 no module proxy is usable, or the
-policy forbids the fallback; 2 wrong options or policy file; 3 could not run.
+Exit codes: 0 done, a fallback included; 1 ran, and the answer is no, such as no
+module proxy that is usable; 2 wrong options or policy file; 3 could not run.
 `)
 }
 

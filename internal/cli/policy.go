@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -41,12 +40,10 @@ func runPolicy(_ context.Context, c *call) (int, error) {
 	}
 	// Options may follow the verb, as people write them.
 	verb := c.args[0]
-	more, args, err := parse(c.Host, policyCommand(), c.args[1:])
-	if err != nil {
+	if err := c.after(policyCommand(), c.args[1:]); err != nil {
 		return ExitOK, err
 	}
-	maps.Copy(c.values, more)
-	c.args = args
+	args := c.args
 	switch {
 	case verb == "check" && len(args) <= 1:
 		return checkPolicy(c)

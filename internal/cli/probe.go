@@ -166,16 +166,10 @@ func (c *call) optionsAfter(cmd command) error {
 			names, args = append(names, args[0]), args[1:]
 			continue
 		}
-		more, rest, err := parse(c.Host, cmd, args)
-		if err != nil {
+		if err := c.after(cmd, args); err != nil {
 			return err
 		}
-		for name, g := range more {
-			if strings.HasPrefix(g.from, "--") { // the rest was inherited, once already
-				c.values[name] = g
-			}
-		}
-		args = rest
+		args = c.args
 	}
 	c.args = names
 	return nil

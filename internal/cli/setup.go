@@ -58,9 +58,10 @@ left alone; otherwise the public chain is used.`,
 	}
 }
 
-// readingOptions are those of every command that reads settings.
-func readingOptions() []option {
-	return []option{
+// readingOptions are those of every command that reads settings. A command gives
+// its own for those that mean something else to it.
+func readingOptions(own ...option) []option {
+	list := []option{
 		{name: "policy", arg: "FILE", usage: "policy file (default " + policy.FileName + " at the root of the repository)."},
 		{name: "policy-inline", arg: "YAML", hidden: true, usage: "the policy itself, for places without files."},
 		{name: "environment", arg: "NAME", usage: "environment whose chain is wanted (default: what the CI system says)."},
@@ -71,6 +72,12 @@ func readingOptions() []option {
 		{name: "working-directory", arg: "DIR", usage: "folder that relative paths start from."},
 		{name: "json", usage: "the same as --format json."},
 	}
+	for i, o := range list {
+		if j := slices.IndexFunc(own, func(p option) bool { return p.name == o.name }); j >= 0 {
+			list[i] = own[j]
+		}
+	}
+	return list
 }
 
 // setupFailed keeps the promise that a script which evaluates our output stops
@@ -236,10 +243,11 @@ func (s *setup) rules() (err error) {
 // exit returns the exit code that the decision calls for. A fallback that is
 // worth a notice only has none of its own.
 func (s *setup) exit(in *decision.Input, d *decision.Decision) int {
+	fallback := d.Outcome == report.Fallback || d.Outcome == report.Kept && in.Keep && in.Agent != nil
 	switch {
 	case nothing(d):
 		return ExitNo
-	case d.Outcome == report.Fallback && in.Settings.OnFallback != policy.FallbackNotice:
+	case fallback && in.Settings.OnFallback != policy.FallbackNotice:
 		return s.fallbackExit
 	}
 	return ExitOK
@@ -263,6 +271,7 @@ func (s *setup) invalid(ctx context.Context, err error) error {
 	if r.Findings == nil {
 		return err
 	}
+	r.Findings = append(r.Findings, s.findings...)
 	for i, f := range r.Findings {
 		if strings.HasPrefix(f.Place.File, "--") { // an option is no file to annotate
 			r.Findings[i].Message, r.Findings[i].Place = f.Place.File+": "+f.Message, report.Place{}
