@@ -153,7 +153,7 @@ func (r *agentRun) read(ctx context.Context) error {
 		return err
 	}
 	r.policy = p
-	set, err := r.settings(ctx, p.Policy, r.text("chain"))
+	set, err := r.settings(ctx, p, r.text("chain"))
 	if err != nil {
 		return err
 	}

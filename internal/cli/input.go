@@ -45,8 +45,8 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 			return nil, usagef("mend GOPROXY, or give --override", "%w", err)
 		}
 	}
-	if in.Settings, err = s.settings(ctx, p.Policy, chain); err != nil && in.Keep {
-		in.Settings, err = s.unchecked(ctx, p.Policy, err)
+	if in.Settings, err = s.settings(ctx, p, chain); err != nil && in.Keep {
+		in.Settings, err = s.unchecked(ctx, p, err)
 	}
 	if err != nil {
 		return nil, err
@@ -61,7 +61,8 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 }
 
 // settings picks the environment and fills in its settings.
-func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string) (policy.Settings, error) {
+func (s *setup) settings(ctx context.Context, l *loaded, chain string) (policy.Settings, error) {
+	p := l.Policy
 	var err error
 	if chain != "" {
 		if p, err = policy.FromChain(chain, p); err != nil {
@@ -73,19 +74,9 @@ func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string) (p
 			return policy.Settings{}, &usageError{err: err}
 		}
 	}
-	choice, err := s.choose(ctx, p)
+	choice, err := s.choose(ctx, p, l.proposed)
 	if err != nil {
-		return policy.Settings{}, asUsage(err)
-	}
-	if choice.Notice != "" {
-		f := report.Finding{
-			ID: "environment-unknown", Severity: report.Notice, Title: "Environment not in the policy",
-			Message: choice.Notice, Fix: "add it to the policy's environments, or name another one",
-		}
-		if p.Name() != policy.BuiltIn().Name() {
-			f.Place.File = p.Name()
-		}
-		s.findings = append(s.findings, f)
+		return policy.Settings{}, l.unknown(err)
 	}
 	set, err := p.Settings(choice, s.Getenv)
 	if err != nil {
@@ -113,7 +104,7 @@ func (s *setup) settings(ctx context.Context, p *policy.Policy, chain string) (p
 // unchecked returns settings without a chain for a GOPROXY that go takes and we
 // would not write, such as one with a token in its query: it is somebody's
 // choice, so it is left alone as well.
-func (s *setup) unchecked(ctx context.Context, p *policy.Policy, why error) (policy.Settings, error) {
+func (s *setup) unchecked(ctx context.Context, p *loaded, why error) (policy.Settings, error) {
 	set, err := s.settings(ctx, p, "")
 	if err != nil {
 		return set, err // it was not the chain
@@ -129,8 +120,8 @@ func (s *setup) unchecked(ctx context.Context, p *policy.Policy, why error) (pol
 
 // choose finds the environment's name. The forge's API is asked only if
 // neither the caller nor a variable names one, and the policy has a choice.
-func (s *setup) choose(ctx context.Context, p *policy.Policy) (policy.Choice, error) {
-	f := policy.Facts{Branch: s.job.Branch, Tag: s.job.Tag, Target: s.job.Target, PullRequest: s.job.PullRequest}
+func (s *setup) choose(ctx context.Context, p, proposed *policy.Policy) (policy.Choice, error) {
+	f := policy.Facts{Branch: s.job.Branch, Tag: s.job.Tag, Target: s.job.Target, PullRequest: s.job.PullRequest, Proposed: proposed}
 	if name := s.text("environment"); name != "" {
 		f.Given = []policy.Named{{Name: name, Source: s.from("environment")}}
 	}
@@ -146,7 +137,30 @@ func (s *setup) choose(ctx context.Context, p *policy.Policy) (policy.Choice, er
 			f.FromCI = append(f.FromCI, policy.Named(e))
 		}
 	}
-	return p.Choose(f)
+	c, err := p.Choose(f)
+	if c.Notice != "" {
+		n := report.Finding{
+			ID: "environment-unknown", Severity: report.Notice, Title: "Environment not in the policy",
+			Message: c.Notice, Fix: "add it to the policy's environments, or name another one",
+		}
+		if len(f.Given) > 0 {
+			n.Fix = "it counts once this change is merged"
+		}
+		if p.Name() != policy.BuiltIn().Name() {
+			n.Place.File = p.Name()
+		}
+		s.findings = append(s.findings, n)
+	}
+	// What an earlier setup found is no order: it may have been told more than this step.
+	earlier := s.Getenv("GOPROXY_RESULT_ENVIRONMENT")
+	if err == nil && len(f.Given)+len(f.FromCI) == 0 && earlier != "" && earlier != c.Environment && p.HasEnvironments() {
+		s.findings = append(s.findings, report.Finding{
+			ID: "environment-differs", Severity: report.Warning, Title: "Another environment than before",
+			Message: fmt.Sprintf("an earlier setup was for the environment %.100q; nobody names one here, so %q applies", earlier, c.Environment),
+			Fix:     "name the environment here as well, by --environment or GOPROXY_SETUP_ENVIRONMENT",
+		})
+	}
+	return c, err
 }
 
 // trust fills in what the policy only refers to: secrets and certificates.

@@ -9,6 +9,7 @@ import (
 	"os"
 	pathpkg "path"
 	"path/filepath"
+	"slices"
 
 	"github.com/org/goproxy-setup/internal/ci"
 	"github.com/org/goproxy-setup/internal/policy"
@@ -24,7 +25,8 @@ type loaded struct {
 	// read returns a file that the policy names, relative to its own place and
 	// as trustworthy as the policy itself.
 	read     func(path string) ([]byte, error)
-	builtIn  bool // no file was found, and none was named
+	builtIn  bool           // there is no file, and none was named
+	proposed *policy.Policy // what a pull request would make of it, nil if that is nothing valid
 	findings []report.Finding
 }
 
@@ -67,12 +69,14 @@ func loadPolicy(ctx context.Context, c *call, job *ci.Job) (*loaded, error) {
 	return builtIn(), nil
 }
 
+// noPolicy is said where no policy file is.
+const noPolicy = "no policy file found; does this step run before checkout?"
+
 // builtIn returns the policy for a repository without one.
 func builtIn() *loaded {
 	return &loaded{Policy: policy.BuiltIn(), builtIn: true, findings: []report.Finding{{
-		ID: "no-policy", Severity: report.Notice, Title: "No policy file",
-		Message: "no policy file found; does this step run before checkout?",
-		Fix:     "add " + policy.FileName + " at the root of the repository, or name a file with --policy",
+		ID: "no-policy", Severity: report.Notice, Title: "No policy file", Message: noPolicy,
+		Fix: "add " + policy.FileName + " at the root of the repository, or name a file with --policy",
 	}}}
 }
 
@@ -96,7 +100,7 @@ func baseOrHead(ctx context.Context, c *call, job *ci.Job, name, path string, he
 			return nil, fmt.Errorf("the policy of the base commit: %w", err)
 		}
 		if string(head) != string(base) {
-			l.findings = append(l.findings, headFindings(name, head, missing)...)
+			l.propose(name, head, missing)
 		}
 		return l, nil
 	case errors.Is(err, fs.ErrNotExist):
@@ -105,7 +109,8 @@ func baseOrHead(ctx context.Context, c *call, job *ci.Job, name, path string, he
 		}
 		l := builtIn()
 		if !missing {
-			l.findings = headFindings(name, head, false)
+			l.findings = nil
+			l.propose(name, head, false)
 		}
 		return l, nil
 	case missing && c.text("policy") != "":
@@ -122,33 +127,46 @@ func baseOrHead(ctx context.Context, c *call, job *ci.Job, name, path string, he
 	l.findings = append(l.findings, report.Finding{
 		ID: "policy-base-unreadable", Severity: report.Notice, Title: "Policy of the base commit not readable",
 		Message: "the policy of the base commit could not be read (" + err.Error() + "); this change's own policy applies, without credentials, forward proxies and downgrades",
-		Fix:     "give the job \"contents: read\" or a clone that holds the base commit", Place: report.Place{File: name},
+		Fix:     "give the job \"contents: read\", or git and a clone that holds the base commit", Place: report.Place{File: name},
 	})
 	l.findings = append(l.findings, ignored...)
 	return l, nil
 }
 
-// headFindings checks the policy that a pull request proposes. It applies once
-// it is merged; until then its mistakes are worth an annotation.
-func headFindings(name string, head []byte, missing bool) []report.Finding {
+// propose checks the policy that a pull request proposes. It applies once it is
+// merged; until then its mistakes are worth an annotation.
+func (l *loaded) propose(name string, head []byte, missing bool) {
 	changed := report.Finding{
 		ID: "policy-changed", Severity: report.Notice, Title: "Policy changed by this request",
 		Message: "this change edits the policy; the policy of the base commit applies here",
 		Fix:     "the new policy counts once it is merged", Place: report.Place{File: name, Line: 1},
 	}
-	if missing {
+	switch {
+	case missing:
 		changed.Message = "this change removes the policy; the policy of the base commit applies here"
-		return []report.Finding{changed}
+	case l.builtIn:
+		changed.Message = "this change brings the policy; the base commit has none, so the built-in one applies here"
 	}
-	list := []report.Finding{changed}
+	l.findings = append(l.findings, changed)
+	if missing {
+		return
+	}
 	p, err := policy.Parse(name, head)
 	if errs, ok := errors.AsType[policy.Errors](err); ok {
-		return append(list, errs.Findings()...)
+		l.findings = append(l.findings, errs.Findings()...)
 	}
 	if err == nil {
-		list = append(list, p.Findings()...)
+		l.proposed = p
+		l.findings = append(l.findings, p.Findings()...)
 	}
-	return list
+}
+
+// unknown says what to do about an environment that the policy does not have.
+func (l *loaded) unknown(err error) error {
+	if e, ok := errors.AsType[*policy.Error](err); ok && slices.ContainsFunc(l.findings, func(f report.Finding) bool { return f.Message == noPolicy }) {
+		return &usageError{e, noPolicy}
+	}
+	return asUsage(err)
 }
 
 // beside returns a reader of files relative to dir. In a pull request those of
