@@ -8,27 +8,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"os"
-	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/org/goproxy-setup/internal/agent"
 	"github.com/org/goproxy-setup/internal/agent/store"
 	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
-	"github.com/org/goproxy-setup/internal/render"
 )
-
-// defaultListen is any free port of this machine.
-const defaultListen = "127.0.0.1:0"
-
-// drainTime is how long requests may take after SIGTERM.
-const drainTime = 30 * time.Second
 
 func agentCommand() command {
 	return command{
@@ -49,13 +38,20 @@ means. The exit code is the command's, 128 and the signal's number if a signal
 ended it, or 125 if the agent could not start, 126 if the command could not be
 run and 127 if there is none of that name.
 
-healthcheck asks a running agent whether it is well. gc removes the files used
-least recently from a store that no agent uses, import takes over those of a
-GOMODCACHE, verify reads every file again, forget drops the hash that a private
-module had at its first use.`,
-		options: append(readingOptions(),
-			option{name: "listen", arg: "ADDRESS", repeat: true, usage: "IP:PORT to listen on, instead of the policy's; may be repeated\n(default " + defaultListen + ", any free port)."},
-			option{name: "address-file", arg: "FILE", usage: "write the agent's URL to FILE when it is ready."},
+Without a policy file the GOPROXY that is set is the chain, and if none is set, the
+public chain.
+
+healthcheck asks a running agent whether it is well. For the others no agent may
+use the store: gc removes the files used least recently, import takes over those
+of a GOMODCACHE, verify reads every file again, forget drops the hash that a
+private module had at its first use.
+
+Exit codes of these: 0 done; 1 not well, not enough removed, a file refused or
+wrong, no such hash; 2 wrong options or policy file, no store, or one in use; 3
+could not run.`,
+		options: append(agentReading(),
+			option{name: "listen", arg: "ADDRESS", repeat: true, usage: "IP:PORT to listen on, instead of the policy's; may be repeated\n(default " + defaultListen + ", any free port). healthcheck: to ask."},
+			option{name: "address-file", arg: "FILE", usage: "write the agent's URL to FILE when it is ready, and remove it at the end.\nhealthcheck: read it there."},
 			option{name: "store", arg: "DIR", usage: "folder for its files, instead of the policy's (default: in the user's cache folder;\nwith --exec a temporary one)."},
 			option{name: "exec", usage: "run the command after \"--\" behind a temporary agent."},
 			option{name: "max-size", arg: "SIZE", usage: "gc: what is left at most, such as 5GB (default: the policy's store.max_size)."},
@@ -79,19 +75,22 @@ func runAgent(ctx context.Context, c *call) (int, error) {
 	if err != nil {
 		return ExitUsage, err
 	}
-	if exec {
+	switch {
+	case exec:
+		if err := meaningful(c, execing); err != nil {
+			return ExitUsage, err
+		}
 		return execAgent(ctx, c)
-	}
-	if len(c.args) == 0 {
+	case len(c.args) == 0:
+		if err := meaningful(c, serving); err != nil {
+			return ExitUsage, err
+		}
 		return serveAgent(ctx, c)
 	}
 	verb := c.args[0]
-	more, args, err := parse(c.Host, agentCommand(), c.args[1:]) // options may follow the verb
-	if err != nil {
+	if err := c.after(agentCommand(), c.args[1:]); err != nil {
 		return ExitOK, err
 	}
-	maps.Copy(c.values, more)
-	c.args = args
 	verbs := map[string]struct {
 		args int // at most
 		run  func(context.Context, *call) (int, error)
@@ -102,10 +101,43 @@ func runAgent(ctx context.Context, c *call) (int, error) {
 	switch {
 	case !ok:
 		return ExitUsage, usagef("write \"agent --exec -- COMMAND\" to run a command behind an agent", "agent: unknown verb %q", verb)
-	case len(args) > v.args:
-		return ExitUsage, usagef("", "unexpected argument %q", args[v.args])
+	case len(c.args) > v.args:
+		return ExitUsage, usagef("", "unexpected argument %q", c.args[v.args])
+	}
+	if err := meaningful(c, verb); err != nil {
+		return ExitUsage, err
 	}
 	return v.run(ctx, c)
+}
+
+// agentReading are the options that say what the agent serves.
+func agentReading() []option {
+	list := readingOptions(
+		option{name: "go-sum", arg: "FILE", usage: "what vouches for files: with --exec the build's go.sum (default go.sum), and\nimport refuses what differs from it."},
+		option{name: "timeout", arg: "DURATION", usage: "for asking the CI system for the environment (default 12s); healthcheck: for\nthe answer (default 5s)."},
+	)
+	return slices.DeleteFunc(list, func(o option) bool { return o.name == "json" })
+}
+
+// Ways to call the agent that have no verb.
+const serving, execing = "agent", "--exec"
+
+// meaningful refuses arguments that mean nothing to a way of calling the agent.
+// Variables are no arguments: they may be there for another call.
+func meaningful(c *call, way string) error {
+	where := map[string][]string{
+		"environment": {serving, execing}, "chain": {serving, execing}, "private": {serving, execing}, "credential-host": {serving, execing},
+		"allow-downgrade": {serving, execing}, "log": {serving, execing}, "timeout": {serving, execing, "healthcheck"},
+		"listen": {serving, "healthcheck"}, "address-file": {serving, "healthcheck"},
+		"go-sum": {execing, "import"}, "write": {execing}, "check-run": {execing},
+		"store": {serving, execing, "gc", "import", "verify", "forget"}, "max-size": {"gc"}, "remove": {"verify"},
+	}
+	for _, o := range agentCommand().options {
+		if ways := where[o.name]; ways != nil && strings.HasPrefix(c.from(o.name), "--") && !slices.Contains(ways, way) {
+			return usagef("leave it out", "%s: --%s means nothing here", way, o.name)
+		}
+	}
+	return nil
 }
 
 // An agentRun is what an agent is made of, as options and policy say.
@@ -153,9 +185,20 @@ func (r *agentRun) read(ctx context.Context) error {
 		return err
 	}
 	r.policy = p
-	set, err := r.settings(ctx, p, r.text("chain"))
+	r.findings = append(r.findings, p.findings...)
+	was, goproxy, _ := inherited(r.Host)
+	chain, kept, err := r.chain(goproxy)
 	if err != nil {
 		return err
+	}
+	set, err := r.settings(ctx, p, chain)
+	switch {
+	case err != nil && kept:
+		return notKept(err)
+	case err != nil:
+		return err
+	case kept:
+		asGoWould(&set, goproxy, was)
 	}
 	if set.SumDB == policy.SumDBOff && !r.allowDowngrade {
 		return usagef("give --allow-downgrade, or remove it from the policy", "%s: \"sumdb: off\" needs a permission from outside the policy file", p.Name())
@@ -163,7 +206,6 @@ func (r *agentRun) read(ctx context.Context) error {
 	if err := r.trust(p, &set); err != nil {
 		return err
 	}
-	was, _, _ := inherited(r.Host)
 	r.config = agent.Config{
 		Settings: &set, Agent: p.Agent(), Private: decision.AgentPatterns(&set, was), Getenv: r.Getenv,
 		Credentials: func(e policy.Entry) (string, string, bool) {
@@ -171,6 +213,9 @@ func (r *agentRun) read(ctx context.Context) error {
 			return l.user, l.password, ok
 		},
 		RootCAs: r.rootCAs, Netrc: netrc.Parse(r.netrcText()),
+	}
+	if p.builtIn {
+		r.heedSumDB(was.GOSUMDB)
 	}
 	if list := r.all("listen"); len(list) > 0 {
 		r.config.Agent.Listen = list
@@ -255,121 +300,4 @@ func openStore(dir string, size int64, log *slog.Logger) (*store.Store, error) {
 		return nil, usagef("", "%w", err)
 	}
 	return s, err
-}
-
-func serveAgent(ctx context.Context, c *call) (exit int, err error) {
-	r, err := newAgentRun(ctx, c)
-	if err != nil {
-		return ExitUsage, err
-	}
-	dir, err := storeDir(c, r.config.Agent)
-	if err != nil {
-		return ExitUsage, err
-	}
-	hangups := make(chan os.Signal, 1) // before it is ready, lest one kills it
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	st, err := openStore(dir, r.config.Agent.StoreSize, r.log)
-	if err != nil {
-		return ExitFailed, err
-	}
-	defer st.Close()
-	a, err := agent.New(st, r.config, r.log, nil)
-	if err != nil {
-		return ExitFailed, err
-	}
-	defer a.Close()
-	srv := agent.NewServer(a, r.access, r.log)
-	urls, err := r.listen(srv)
-	if err == nil {
-		err = r.announce(urls[0])
-	}
-	if err != nil {
-		srv.Shutdown(ctx)
-		return ExitFailed, err
-	}
-	r.log.Info("ready", "url", strings.Join(urls, " "), "environment", r.config.Settings.Environment, "store", dir)
-	for {
-		select {
-		case <-hangups:
-			r.reload(ctx, a)
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	a.Drain()
-	r.log.Info("draining")
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	if err := srv.Shutdown(end); err != nil {
-		r.log.Warn("requests were cut", "err", err)
-	}
-	return ExitOK, nil
-}
-
-// listen opens every listener and returns their URLs.
-func (r *agentRun) listen(srv *agent.Server) (urls []string, err error) {
-	addresses := r.config.Agent.Listen
-	if len(addresses) == 0 {
-		addresses = []string{defaultListen}
-	}
-	for _, address := range addresses {
-		url, err := srv.Listen(address)
-		if err != nil {
-			return nil, usagef("give --listen another address", "%w", err)
-		}
-		if !agent.OnLoopback(address) && (r.access.Certificate == nil || r.access.Password == "" && r.access.ClientCA == nil) {
-			r.log.Warn("listener without TLS and client credentials: it serves nothing private", "address", address)
-		}
-		urls = append(urls, url)
-	}
-	return urls, nil
-}
-
-// announce writes the address file: whole, or not at all.
-func (r *agentRun) announce(url string) error {
-	file := r.text("address-file")
-	if file == "" {
-		return nil
-	}
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(r.Dir, file)
-	}
-	tmp := file + ".tmp"
-	if err := os.WriteFile(tmp, []byte(url+"\n"), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, file)
-}
-
-// reload reads the policy again. A bad one changes nothing.
-func (r *agentRun) reload(ctx context.Context, a *agent.Agent) {
-	next := *r
-	fresh := *r.setup
-	fresh.findings, next.setup = nil, &fresh
-	err := next.read(ctx)
-	if err == nil {
-		err = a.Reload(next.config)
-	}
-	if err != nil {
-		r.log.Error("the policy was not reloaded; the old one stays in force", "err", err)
-		return
-	}
-	r.log.Info("policy reloaded", "environment", next.config.Settings.Environment)
-	if strings.Join(next.config.Agent.Listen, " ") != strings.Join(r.config.Agent.Listen, " ") || next.config.Agent.StoreDir != r.config.Agent.StoreDir ||
-		next.config.Agent.StoreSize != r.config.Agent.StoreSize || next.config.Agent.Cert != r.config.Agent.Cert {
-		r.log.Warn("listeners, certificates and the store change with a restart only")
-	}
-	*r = next
-}
-
-// A logWriter writes lines that no runner takes for commands.
-type logWriter struct{ w io.Writer }
-
-func (l logWriter) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(l.w, render.LogLine(strings.TrimRight(string(p), "\n"))+"\n"); err != nil {
-		return 0, err
-	}
-	return len(p), nil
 }

@@ -39,7 +39,7 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 		return nil, err
 	}
 	chain := s.text("chain")
-	if in.Agent == nil && p.builtIn && chain == "" && s.only == nil && goproxy != "" && !s.override {
+	if p.builtIn && chain == "" && s.only == nil && goproxy != "" && !s.override {
 		in.Keep = true
 		if s.creds, chain, err = splitChain(goproxy); err != nil {
 			return nil, usagef("mend GOPROXY, or give --override", "%w", err)
@@ -51,7 +51,10 @@ func (s *setup) input(ctx context.Context) (*decision.Input, error) {
 	if err != nil {
 		return nil, err
 	}
-	if hidden && !in.Keep && in.Settings.Mode != policy.Enforced { // else it is not exported
+	if in.Keep && in.Agent != nil {
+		asGoWould(&in.Settings, goproxy, in.Inherited)
+	}
+	if hidden && (!in.Keep || in.Agent != nil) && in.Settings.Mode != policy.Enforced { // else it is not exported
 		return nil, usagef("put them into the file that NETRC names", "GOSUMDB holds credentials, which would stand in the exported value")
 	}
 	if err := s.trust(p, &in.Settings); err != nil {
@@ -213,6 +216,7 @@ func (s *setup) probe(ctx context.Context, in *decision.Input) decision.Decision
 	if in.Agent != nil {
 		s.askAgent(ctx, in)
 		if ctx.Err() != nil || decision.AgentServes(in) {
+			in.Keep = false
 			return decision.Decide(*in)
 		}
 	}

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"asked": asked, "fill": fill, "fault": fault, "await": await,
+			"asked": asked, "fill": fill, "fault": fault, "await": await, "snippet": snippet,
 		},
 	})
 }
@@ -151,6 +151,23 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	ts.Fatalf("%s is still not there", args[1])
+}
+
+// snippet FILE DOCUMENT TEXT: writes the shell snippet of the document, from the
+// root of the repository, that holds the text.
+func snippet(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: snippet FILE DOCUMENT TEXT")
+	}
+	data, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(args[1])))
+	ts.Check(err)
+	for i, part := range strings.Split(string(data), "\n```") {
+		if text, ok := strings.CutPrefix(part, "sh\n"); ok && i%2 == 1 && strings.Contains(text, args[2]) {
+			ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text+"\n"), 0o644))
+			return
+		}
+	}
+	ts.Fatalf("%s has no shell snippet with %q", args[1], args[2])
 }
 
 // fault [TEXT]: from now on the plain server has the fault before all others.
