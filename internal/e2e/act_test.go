@@ -162,24 +162,35 @@ func buildImage(t *testing.T, name string) {
 // "uses: org/goproxy-setup@v1"; see [published].
 func releasedAction(t *testing.T) string {
 	t.Helper()
-	return pinnedAction(t, "docker://"+image(t))
+	return pinnedTree(t, "docker://"+image(t), "", strings.Repeat("0", 64)+"  goproxy-setup-linux-amd64\n")
 }
 
-// pinnedAction is releasedAction with another image.
-func pinnedAction(t *testing.T, image string) string {
+// pinnedTree returns a folder with what the commit of the release v1.2.3 has.
+// Its binaries are below the URL downloads, with the checksums sums.
+func pinnedTree(t *testing.T, image, downloads, sums string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"action.yml", "ci-templates/github/binary/action.yml", "ci-templates/github/binary/fetch.sh",
-		"ci-templates/github/agent/action.yml", "ci-templates/github/agent/start.sh", ".ci/pin-release.sh"} {
-		data, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, dir, name, string(data))
-	}
-	write(t, dir, "dist/SHA256SUMS", strings.Repeat("0", 64)+"  goproxy-setup-linux-amd64\n")
+	releaseSources(t, dir, downloads)
+	write(t, dir, "dist/SHA256SUMS", sums)
 	must(t, dir, environ(), "sh", ".ci/pin-release.sh", "v1.2.3", image, "dist/SHA256SUMS")
 	return dir
+}
+
+// releaseSources copies what a release pins into dir. The URL downloads, if not
+// empty, is where releases are.
+func releaseSources(t *testing.T, dir, downloads string) {
+	t.Helper()
+	for _, name := range []string{"action.yml", ".ci", ".gitignore", "ci-templates"} {
+		must(t, root, environ(), "cp", "-R", name, dir)
+	}
+	const file, real = "ci-templates/github/binary/action.yml", "https://github.com/org/goproxy-setup/releases/download"
+	data, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil || strings.Count(string(data), real) != 1 {
+		t.Fatalf("%s: %v; want %s in it, once", file, err, real)
+	}
+	if downloads != "" {
+		write(t, dir, file, strings.Replace(string(data), real, downloads, 1))
+	}
 }
 
 // published makes act use the folder repository wherever a workflow says

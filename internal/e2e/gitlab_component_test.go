@@ -17,22 +17,21 @@ import (
 	"github.com/org/goproxy-setup/internal/proxytest"
 )
 
-// component makes the project of a release's component out of pipe, whose
-// template then knows where the program is and what it is.
-func component(t *testing.T, pipe *pipeline, url, sums string) {
+// component makes a component's project of pipe: the templates of a release,
+// whose binaries are below the URL downloads.
+func component(t *testing.T, pipe *pipeline, downloads, sums string) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(pipe.dir, "templates")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, pipe.dir, "SHA256SUMS", sums)
-	must(t, pipe.dir, environ(), filepath.Join(root, "ci-templates/gitlab/component.sh"), pipe.dir,
-		"example.com/goproxy-setup:1-shell", url, "SHA256SUMS")
+	tree := pinnedTree(t, "docker://example.com/goproxy-setup", downloads, sums)
+	must(t, tree, environ(), "cp", "-R", "ci-templates/gitlab/templates", pipe.dir)
 	commit(t, pipe.dir)
 }
 
 // releaseServer serves the program as a release does, on a free port of host,
-// and returns the URL, with {os} and {arch}, and the checksums.
-func releaseServer(t *testing.T, host string) (url, sums string) {
+// and returns the URL above its version, and the checksums.
+func releaseServer(t *testing.T, host string) (downloads, sums string) {
 	t.Helper()
 	data, err := os.ReadFile(program(t))
 	if err != nil {
@@ -55,7 +54,7 @@ func releaseServer(t *testing.T, host string) (url, sums string) {
 	server.Start()
 	t.Cleanup(server.Close)
 	sums = fmt.Sprintf("%s  goproxy-setup-darwin-amd64\n%x  %s\n", strings.Repeat("0", 64), sha256.Sum256(data), name)
-	return server.URL + "/v1.2.3/goproxy-setup-{os}-{arch}", sums
+	return server.URL, sums
 }
 
 // TestGitLabComponent runs a job for the whole pipeline, out of the component
@@ -75,8 +74,8 @@ build:
     - go mod download
     - go run .
 `)
-	url, sums := releaseServer(t, "127.0.0.1")
-	component(t, pipe, url, sums)
+	downloads, sums := releaseServer(t, "127.0.0.1")
+	component(t, pipe, downloads, sums)
 	pipe.env = goEnviron(t)
 	r := pipe.run(t, pipe.inFolder()...)
 	if r.exit != 0 || status(r, "choose") != "PASS" {
@@ -116,8 +115,8 @@ alone:
     - go env GOPROXY
     - go mod download
 `)
-	url, sums := releaseServer(t, engine.bridge)
-	component(t, pipe, url, sums)
+	downloads, sums := releaseServer(t, engine.bridge)
+	component(t, pipe, downloads, sums)
 	r := pipe.runInContainers(t, image)
 	if r.exit != 0 || status(r, "choose") != "WARN" {
 		t.Errorf("exit %d; want choose WARN\n%s%s", r.exit, r.stdout, r.stderr)

@@ -164,7 +164,7 @@ func TestActionPulledByDigest(t *testing.T) {
 	p := bridgeProxy(t, proxytest.Options{})
 	dir := project(t, p)
 	write(t, dir, policyFile, twoProxies(p, "/502"))
-	run := act(t, dir, workflow("environment: staging", `echo "go=$(go env GOPROXY)"`), published(pinnedAction(t, "docker://"+name))...)
+	run := act(t, dir, workflow("environment: staging", `echo "go=$(go env GOPROXY)"`), published(pinnedTree(t, "docker://"+name, "", strings.Repeat("0", 64)+"  goproxy-setup-linux-amd64\n"))...)
 	if got, want := run.printed("after"), "go="+p.URL+"|direct\n"; run.exit != 0 || !strings.Contains(got, want) {
 		t.Errorf("exit %d; the later step printed %q; want %q", run.exit, got, want)
 	}

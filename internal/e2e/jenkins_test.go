@@ -41,6 +41,12 @@ func library() string { return filepath.Join(root, "ci-templates/jenkins") }
 // by name. Starting Groovy is what takes long: a test runs all its builds at once.
 func jenkins(t *testing.T, builds ...build) map[string]buildResult {
 	t.Helper()
+	return jenkinsWith(t, library(), builds...)
+}
+
+// jenkinsWith is jenkins with another copy of the library.
+func jenkinsWith(t *testing.T, library string, builds ...build) map[string]buildResult {
+	t.Helper()
 	groovy := filepath.Join(tool(t, "jenkins.sh"), "groovy")
 	dir := t.TempDir()
 	spec, err := json.Marshal(builds)
@@ -48,7 +54,7 @@ func jenkins(t *testing.T, builds ...build) map[string]buildResult {
 		t.Fatal(err)
 	}
 	write(t, dir, "builds.json", string(spec))
-	must(t, dir, environ(), groovy, filepath.Join(root, "internal/e2e/testdata/jenkins/harness.groovy"), library(), "builds.json", "results.json")
+	must(t, dir, environ(), groovy, filepath.Join(root, "internal/e2e/testdata/jenkins/harness.groovy"), library, "builds.json", "results.json")
 	data, err := os.ReadFile(filepath.Join(dir, "results.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -174,23 +174,20 @@ func TestActionFromSource(t *testing.T) {
 	t.Logf("built and run in %v", run.took)
 }
 
-// A release's action names its image; on main it is built from source. Only the
-// release may change that, and only once.
+// A release's action names its image, and what downloads binaries knows them;
+// on main neither is so. Only the release may change that, and only once.
 func TestPinRelease(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"action.yml", ".ci/pin-release.sh", "ci-templates/github/binary/action.yml"} {
-		data, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, dir, name, string(data))
-	}
-	write(t, dir, "SHA256SUMS", "1  busybox-amd64.tar\n2  goproxy-setup-image.tar\n3  goproxy-setup-linux-amd64\n4  goproxy-setup-windows-arm64.exe\n")
+	releaseSources(t, dir, "")
+	linux, darwin, windows := strings.Repeat("1", 64), strings.Repeat("2", 64), strings.Repeat("3", 64)
+	write(t, dir, "SHA256SUMS", darwin+"  goproxy-setup-darwin-arm64\n"+linux+"  goproxy-setup-linux-amd64\n"+windows+"  goproxy-setup-windows-arm64.exe\n"+
+		strings.Repeat("4", 64)+"  busybox-amd64.tar\n"+strings.Repeat("5", 64)+"  goproxy-setup-image.tar\n")
+	write(t, dir, "none", "")
 	image := "docker://registry.example.com/org/goproxy-setup@sha256:" + strings.Repeat("a", 64)
 	pin := func(args ...string) result {
 		return run(t, dir, environ(), "sh", append([]string{".ci/pin-release.sh"}, args...)...)
 	}
-	for _, bad := range [][]string{{"v1.2.3"}, {"1.2.3", image, "SHA256SUMS"}, {"v1.2.3", "docker://x|y", "SHA256SUMS"}, {"v1.2.3", "Dockerfile", "SHA256SUMS"}} {
+	for _, bad := range [][]string{{"v1.2.3"}, {"1.2.3", image, "SHA256SUMS"}, {"v1.2.3", "docker://x|y", "SHA256SUMS"}, {"v1.2.3", "Dockerfile", "SHA256SUMS"}, {"v1.2.3", image, "none"}} {
 		if r := pin(bad...); r.exit == 0 {
 			t.Errorf("pin-release.sh %q succeeded", bad)
 		}
@@ -198,13 +195,18 @@ func TestPinRelease(t *testing.T) {
 	if r := pin("v1.2.3", image, "SHA256SUMS"); r.exit != 0 {
 		t.Fatalf("exit %d\n%s", r.exit, r.stderr)
 	}
-	for name, want := range map[string]string{
-		"action.yml":                            "\n  image: " + image + "\n",
-		"ci-templates/github/binary/VERSION":    "v1.2.3\n",
-		"ci-templates/github/binary/SHA256SUMS": "3  goproxy-setup-linux-amd64\n4  goproxy-setup-windows-arm64.exe\n",
+	const url = "https://github.com/org/goproxy-setup/releases/download/v1.2.3/goproxy-setup-{os}-{arch}"
+	const template = "ci-templates/gitlab/templates/goproxy-setup.yml"
+	for _, tt := range []struct{ file, want string }{
+		{"action.yml", "\n  image: " + image + "\n"},
+		{"ci-templates/github/binary/VERSION", "v1.2.3\n"},
+		{"ci-templates/github/binary/SHA256SUMS", linux + "  goproxy-setup-linux-amd64\n" + windows + "  goproxy-setup-windows-arm64.exe\n"},
+		{template, `default: "` + url + "\"\n"},
+		{template, `default: "` + darwin + " " + linux + "\"\n"},
+		{"ci-templates/jenkins/resources/goproxy-setup/setup.sh", "\nbinary_url='" + url + "'\nbinary_sha256='" + darwin + " " + linux + "'\n"},
 	} {
-		if data, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.Contains(string(data), want) {
-			t.Errorf("%s: %v; want %q in it", name, err, want)
+		if data, err := os.ReadFile(filepath.Join(dir, tt.file)); err != nil || !strings.Contains(string(data), tt.want) {
+			t.Errorf("%s: %v; want %q in it", tt.file, err, tt.want)
 		}
 	}
 	if r := pin("v1.2.4", image, "SHA256SUMS"); r.exit == 0 {

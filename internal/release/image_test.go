@@ -162,6 +162,16 @@ func TestShellBase(t *testing.T) {
 	}
 }
 
+// Whatever is released gets tags that move, so only a whole version may be.
+func TestVersions(t *testing.T) {
+	for _, bad := range []string{"1.2.3", "v1", "v1.2", "v1.2.3-rc.1", "v1.2.3+linux", "v01.2.3", "v1.2.3\n"} {
+		r := &release{version: bad, out: filepath.Join(t.TempDir(), "dist")}
+		if err := r.run(t.Context(), false); err == nil || !strings.Contains(err.Error(), "is no release such as") {
+			t.Errorf("version %q: %v", bad, err)
+		}
+	}
+}
+
 func TestChecksumsNameEveryFile(t *testing.T) {
 	r := fakeRelease(t)
 	archive(t, r, plain)

@@ -22,6 +22,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/semver"
 )
 
 func main() {
@@ -49,6 +51,9 @@ type release struct {
 }
 
 func (r *release) run(ctx context.Context, pinned bool) error {
+	if r.version != "" && (semver.Canonical(r.version) != r.version || semver.Prerelease(r.version) != "") {
+		return fmt.Errorf("-version: %q is no release such as v1.2.3: the tags v1 and v1.2 would move to it", r.version)
+	}
 	if err := r.describe(ctx); err != nil {
 		return err
 	}

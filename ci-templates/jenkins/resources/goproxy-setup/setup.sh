@@ -16,7 +16,7 @@ goproxy_setup_binary() (
   fi
   command -v goproxy-setup && exit
   [ -n "${GOPROXY_SETUP_BINARY_URL:-}" ] ||
-    fail "not in PATH: use an image or machine that has it, or give the binary's URL and SHA-256"
+    fail "not in PATH: use a release's tag of the template, an image that has it, or give the binary's URL and SHA-256"
   case $(uname -s) in
     Linux) os=linux ;;
     Darwin) os=darwin ;;
@@ -93,6 +93,7 @@ goproxy_setup_agent() {
   [ -n "$GOPROXY_SETUP_AGENT" ] && return
   cat "$goproxy_setup_files.log" >&2
   kill "$goproxy_setup_pid" 2>/dev/null || :
+  goproxy_setup_pid=
   echo "goproxy-setup: the agent did not start, so the build does without it" >&2
 }
 
@@ -115,6 +116,10 @@ goproxy_setup_exec() {
 [ ! -d .goproxy-setup ] || find .goproxy-setup -path .goproxy-setup/store -prune -o \
   -type f -mtime +1 ! -name 'goproxy-setup-*' -exec rm -f {} +
 
+binary_url='' # of a release: where its binaries are
+binary_sha256='' # of a release: their checksums
+GOPROXY_SETUP_BINARY_URL=${GOPROXY_SETUP_BINARY_URL:-$binary_url}
+GOPROXY_SETUP_BINARY_SHA256=${GOPROXY_SETUP_BINARY_SHA256:-$binary_sha256}
 export GOPROXY_SETUP_FALLBACK_EXIT_CODE="${GOPROXY_SETUP_FALLBACK_EXIT_CODE:-78}" # UNSTABLE
 goproxy_setup .goproxy-setup --ci jenkins \
   --write "dotenv=$GOPROXY_SETUP_FILES.env" --write "warnings-ng=$GOPROXY_SETUP_FILES.json"

@@ -179,6 +179,32 @@ abstract class Steps extends Script {
         if (!build().plugins.contains(name)) { throw new NoSuchMethodError("No such DSL method '${step}' found among steps") }
     }
 
+    /** Declarative pipelines, as far as examples use them. The docker agent is this machine. */
+    def pipeline(Closure body) { return body.call() }
+    def agent(Closure body) { return null }
+    def stages(Closure body) { return body.call() }
+    def stage(String name, Closure body) { return body.call() }
+    def steps(Closure body) { return body.call() }
+
+    def environment(Closure body) {
+        Map set = new LinkedHashMap(build().environment)
+        body.delegate = set
+        body.resolveStrategy = Closure.DELEGATE_FIRST
+        body.call()
+        build().environment = set.collectEntries { name, value -> [(name): value as String] }
+        return null
+    }
+
+    /** The library is the one at hand, wherever an example retrieves it from. */
+    def library(Map options) { return options.retriever }
+
+    def modernSCM(Map options) {
+        if (!build().library.path.endsWith(new File(options.libraryPath as String).path)) {
+            throw new AbortException('there is no library in ' + options.libraryPath)
+        }
+        return options.scm
+    }
+
     /** The library's own steps, one script in "vars" each. */
     def methodMissing(String name, arguments) {
         Build b = build()

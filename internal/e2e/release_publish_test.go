@@ -1,0 +1,240 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/org/goproxy-setup/internal/proxytest"
+)
+
+// A publication is what the release workflow has made of v1.2.3.
+type publication struct {
+	tree   string   // what the tag v1 has
+	tags   []string // of git
+	images []string // that were pushed, with their tags
+}
+
+// publish runs the scripts of the release workflow's job "publish". Its origin
+// is a folder; gh and skopeo, which have no GitHub and no registry here, only
+// remember what they were told.
+func publish(t *testing.T, downloads, sums string) publication {
+	t.Helper()
+	dir := t.TempDir()
+	tree, origin := filepath.Join(dir, "tree"), filepath.Join(dir, "origin")
+	if err := os.Mkdir(tree, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	releaseSources(t, tree, downloads)
+	must(t, dir, environ(), "git", "init", "--quiet", "--bare", origin)
+	must(t, tree, environ(), "git", "init", "--quiet", "--initial-branch=main")
+	must(t, tree, environ(), "git", "remote", "add", "origin", origin)
+	commit(t, tree)
+	write(t, tree, "dist/SHA256SUMS", sums)
+	for _, name := range []string{"gh", "skopeo"} {
+		write(t, dir, "bin/"+name, "#!/bin/sh\necho ${0##*/} \"$@\" >>\"$CALLS\"\n[ \"$1\" != inspect ] || echo manifest\n")
+		if err := os.Chmod(filepath.Join(dir, "bin", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := environ("PATH="+dir+"/bin:"+os.Getenv("PATH"), "CALLS="+dir+"/calls", "VERSION=v1.2.3", "IMAGE=ghcr.io/org/goproxy-setup",
+		"GITHUB_ACTOR=somebody", "TOKEN=secret", "GH_TOKEN=secret", "GITHUB_OUTPUT="+dir+"/output")
+	for _, script := range publishScripts(t) {
+		if data, err := os.ReadFile(dir + "/output"); err == nil {
+			_, pinned, _ := strings.Cut(strings.TrimSpace(string(data)), "pinned=")
+			env = append(env, "PINNED="+pinned)
+		}
+		must(t, tree, env, "bash", "-e", "-c", script)
+	}
+	p := publication{tree: filepath.Join(dir, "clone")}
+	must(t, dir, environ(), "git", "-c", "advice.detachedHead=false", "clone", "--quiet", "--branch", "v1", origin, p.tree)
+	p.tags = strings.Fields(must(t, origin, environ(), "git", "tag", "--points-at", "v1"))
+	calls, err := os.ReadFile(dir + "/calls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(calls)) {
+		if fields := strings.Fields(line); fields[0] == "skopeo" && fields[1] == "copy" {
+			p.images = append(p.images, strings.TrimPrefix(fields[len(fields)-1], "docker://"))
+		}
+	}
+	return p
+}
+
+// publishScripts returns the scripts of the job "publish".
+func publishScripts(t *testing.T) (scripts []string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, ".github/workflows/release.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var workflow struct {
+		Jobs map[string]struct{ Steps []struct{ Run string } }
+	}
+	if err := yaml.Unmarshal(data, &workflow); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range workflow.Jobs["publish"].Steps {
+		if step.Run != "" {
+			scripts = append(scripts, step.Run)
+		}
+	}
+	if len(scripts) == 0 {
+		t.Fatal("release.yml publishes nothing")
+	}
+	return scripts
+}
+
+// A release makes every tag by which a template or a page names our images, and
+// the tags of git that go with them.
+func TestReleaseTags(t *testing.T) {
+	p := publish(t, "", strings.Repeat("0", 64)+"  goproxy-setup-linux-amd64\n")
+	for _, tag := range []string{"v1", "v1.2", "v1.2.3"} {
+		if !slices.Contains(p.tags, tag) {
+			t.Errorf("tags %q; want %s among them", p.tags, tag)
+		}
+	}
+	named := regexp.MustCompile(`[\w.…/-]*/goproxy-setup:[\w.{$-]*`)
+	found := 0
+	for _, pattern := range []string{"README.md", "docs/*.md", "ci-templates"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			filepath.WalkDir(file, func(path string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return err
+				}
+				text, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				for _, image := range named.FindAllString(string(text), -1) {
+					found++
+					if !slices.Contains(p.images, image) {
+						t.Errorf("%s names the image %s; a release pushes %q", path, image, p.images)
+					}
+				}
+				return nil
+			})
+		}
+	}
+	if found == 0 {
+		t.Error("no page names an image")
+	}
+}
+
+// served publishes a release whose binary is the program, and returns the URL
+// at which its tag v1 can be read.
+func served(t *testing.T) (tree, url string) {
+	t.Helper()
+	downloads, sums := releaseServer(t, "127.0.0.1")
+	tree = publish(t, downloads, sums).tree
+	server := httptest.NewServer(http.FileServer(http.Dir(tree)))
+	t.Cleanup(server.Close)
+	return tree, server.URL
+}
+
+// examples returns the code blocks of a page in a language.
+func examples(t *testing.T, page, language string) (list []string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, part := range strings.Split(string(data), "\n```") {
+		if text, ok := strings.CutPrefix(part, language+"\n"); ok && i%2 == 1 {
+			list = append(list, text)
+		}
+	}
+	if len(list) == 0 {
+		t.Fatalf("%s has no %s", page, language)
+	}
+	return list
+}
+
+// gitlabTag is where the GitLab README includes the template from.
+const gitlabTag = "https://raw.githubusercontent.com/org/goproxy-setup/v1/"
+
+// The examples of the GitLab README work as they stand there, from a release's
+// tag, on a machine without the program. Those that are parts of a file are
+// read by GitLab's rules.
+func TestGitLabREADME(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	_, url := served(t)
+	runs := 0
+	for i, text := range examples(t, "ci-templates/gitlab/README.md", "yaml") {
+		text = strings.ReplaceAll(text, gitlabTag, url+"/")
+		whole := strings.HasPrefix(text, "include:") && strings.Contains(text, "\nbuild:")
+		switch {
+		case strings.HasPrefix(text, "    inputs:"):
+			text = "include:\n  - remote: " + url + "/ci-templates/gitlab/templates/goproxy-setup.yml\n" + text
+		case strings.HasPrefix(text, "  "):
+			text = "build:\n  script: [go build]\n" + text
+		}
+		if !strings.Contains(text, "include:") {
+			text = "include:\n  - remote: " + url + "/ci-templates/gitlab/templates/goproxy-setup.yml\n" + text
+		}
+		if !strings.Contains(text, "\nbuild:") {
+			text += "\nbuild:\n  script: [go build]\n"
+		}
+		pipe := newPipeline(t, p, policyFor(p.URL, p.URL+"/ok"), text)
+		pipe.env = slices.DeleteFunc(goEnviron(t), func(v string) bool { return strings.Contains(v, "_PROXY=") }) // it would ask them for the template
+		if r := pipe.run(t, "--list"); r.exit != 0 {
+			t.Errorf("example %d: exit %d\n%s%s\n%s", i, r.exit, r.stdout, r.stderr, text)
+		}
+		if !whole {
+			continue
+		}
+		runs++
+		r := pipe.run(t, pipe.inFolder("--variable", "HTTPS_PROXY=http://127.0.0.1:9")...)
+		if r.exit != 0 || status(r, "build") != "PASS" || !strings.Contains(r.stdout, "staging") {
+			t.Errorf("example %d: exit %d\n%s%s\n%s", i, r.exit, r.stdout, r.stderr, text)
+		}
+		inJob, _ := filepath.Glob(filepath.Join(pipe.dir, ".goproxy-setup/goproxy-setup-*"))
+		before, _ := filepath.Glob(filepath.Join(pipe.dir, ".gitlab-ci-local/builds/*/.goproxy-setup/goproxy-setup-*"))
+		if len(inJob)+len(before) != 1 {
+			t.Errorf("example %d: downloaded %q and %q; want the release's program", i, inJob, before)
+		}
+	}
+	if runs < 2 {
+		t.Errorf("%d examples were run; want that in the job and that for the pipeline", runs)
+	}
+}
+
+// So does the first one of the Jenkins README.
+func TestJenkinsREADME(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	tree, _ := served(t)
+	workspace := project(t, p)
+	write(t, workspace, ".goproxy-setup.yaml", policyFor(p.URL, p.URL+"/ok"))
+	commit(t, workspace)
+	vars := agent(t)
+	vars["WORKSPACE_TMP"] = t.TempDir()
+	if err := os.Symlink(vars["GOCACHE"], vars["WORKSPACE_TMP"]+"/go-build"); err != nil { // a full one is faster
+		t.Fatal(err)
+	}
+	delete(vars, "GOCACHE")
+	delete(vars, "HOME") // which the image's user has none of
+	vars["GOPATH"] = t.TempDir()
+	vars["GOENV"] = "off"
+	script := examples(t, "ci-templates/jenkins/README.md", "groovy")[0]
+	r := jenkinsWith(t, filepath.Join(tree, "ci-templates/jenkins"), build{Name: "first", Workspace: workspace, Environment: vars, Script: script})["first"]
+	if r.Result != "SUCCESS" || !strings.Contains(r.Log, "staging") {
+		t.Errorf("%s\n%s", r.Result, r.Log)
+	}
+	if asked := p.Requests(); !slices.ContainsFunc(asked, func(q proxytest.Request) bool { return strings.HasSuffix(q.Path, "rsc.io/quote/@v/v1.5.2.zip") }) {
+		t.Errorf("the build got nothing by the chain: %v\n%s", asked, r.Log)
+	}
+}
