@@ -48,11 +48,11 @@ func builtThroughAgent(t *testing.T, p *proxytest.Server) {
 	}
 }
 
-// shellImage returns the released image with a shell.
-func shellImage(t *testing.T) string {
+// releasedImage returns the released image without a shell.
+func releasedImage(t *testing.T) string {
 	t.Helper()
-	must(t, root, environ("DOCKER_HOST="+docker(t)), "docker", "load", "--input", filepath.Join(releaseFiles(t), "goproxy-setup-image-shell.tar"))
-	return "goproxy-setup:1.2.3-shell-" + runtime.GOARCH
+	must(t, root, environ("DOCKER_HOST="+docker(t)), "docker", "load", "--input", filepath.Join(releaseFiles(t), "goproxy-setup-image.tar"))
+	return "goproxy-setup:1.2.3-" + runtime.GOARCH
 }
 
 // agentWorkflow is the workflow of ci-templates with the given replacements,
@@ -80,12 +80,16 @@ func withBinary(t *testing.T, action string) []string {
 }
 
 // A command of a workflow behind an agent: the build's page names the proxy that
-// failed, at the policy's line, and lists the modules.
+// failed, at the policy's line, and lists the modules. The environment is that of
+// the step before: the policy has no other. act's steps have the rights and tokens
+// of this machine; on GitHub's runner a "run" step has none.
 func TestAgentWorkflowCommand(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
 	dir := project(t, p)
-	write(t, dir, policyFile, jobPolicy(p))
-	run := act(t, dir, agentWorkflow(t, withBinary(t, "binary")...), append(published(releasedAction(t)), "--job", "command")...)
+	write(t, dir, policyFile, strings.Replace(jobPolicy(p), "default:", "staging:", 1))
+	const uses = "uses: org/goproxy-setup/ci-templates/github/binary@v1"
+	workflow := agentWorkflow(t, uses, uses+"\n        with: { environment: staging, binary: "+program(t)+" }")
+	run := act(t, dir, workflow, append(published(releasedAction(t)), "--job", "command")...)
 	if run.exit != 0 {
 		t.Errorf("exit %d", run.exit)
 	}
@@ -122,6 +126,9 @@ func TestAgentWorkflowJob(t *testing.T) {
 	got := run.values("set-env")["GOPROXY"]
 	if run.exit != 0 || !regexp.MustCompile(`^http://127\.0\.0\.1:\d+,direct$`).MatchString(got) || !strings.Contains(run.log(), "\n"+got+"\n") {
 		t.Errorf("exit %d, GOPROXY=%q; want the agent's URL, and the build to use it", run.exit, got)
+	}
+	if !strings.Contains(run.log(), "msg=ready url="+strings.TrimSuffix(got, ",direct")) {
+		t.Error("the last step does not show the agent's log")
 	}
 	if out := run.values("set-output"); out["url"]+",direct" != got || out["fallback-used"] != "false" || out["selected"] != "agent" {
 		t.Errorf("outputs = %v", out)
@@ -179,8 +186,9 @@ func endAgents(t *testing.T, dir string) (ended int) {
 	return ended
 }
 
-// A service container: started before checkout, healthy before the first step,
-// found by its alias from the action's container and from the job's.
+// A service container: started before checkout, found by its alias from the
+// action's container and from the job's. In act the workspace is root's, as the
+// job is; on GitHub git has to be told that it may read it.
 func TestAgentWorkflowService(t *testing.T) {
 	image := golangImage(t)
 	p := bridgeProxy(t, proxytest.Options{})
@@ -188,7 +196,7 @@ func TestAgentWorkflowService(t *testing.T) {
 	policy := strings.ReplaceAll(strings.TrimSpace(jobPolicy(p)), "\n", "\n            ")
 	workflow := agentWorkflow(t,
 		"container: golang:1.26", "container: "+image,
-		"ghcr.io/org/goproxy-setup:v1-shell", shellImage(t),
+		"ghcr.io/org/goproxy-setup:v1", releasedImage(t),
 		"environments:\n              default: { chain: [official, goproxy.cn, direct] }", policy,
 		"- run: go build ./...", "- run: go build ./... && go env GOPROXY",
 	)

@@ -39,7 +39,7 @@ later:
 		t.Errorf("%d agents outlive their jobs", n)
 	}
 	pipe.expect(t, map[string][]string{
-		"build": {"got [http://127.0.0.1:", ",direct]\n", proverb, "changed []\n"},
+		"build": {"got [http://127.0.0.1:", ",direct]\n", proverb, "changed []\n", "msg=draining"},
 		"later": {"later [" + p.URL + "/ok|direct]\n"},
 	})
 	builtThroughAgent(t, p)
@@ -75,34 +75,38 @@ fails:
 	}
 }
 
-// An agent as a service of a GitLab job, found by its alias.
+// An agent as a service of a GitLab job, found by its alias. The names that the
+// job's variables have of the repository's policy are none of its own.
 func TestGitLabAgentService(t *testing.T) {
 	image := golangImage(t)
 	p := bridgeProxy(t, proxytest.Options{})
 	policy := strings.ReplaceAll(strings.TrimSpace(jobPolicy(p)), "\n", "\n          ")
-	url, sums := releaseServer(t, engine.bridge)
-	pipe := newPipeline(t, p, jobPolicy(p), `
+	downloads, sums := releaseServer(t, engine.bridge)
+	pipe := newPipeline(t, p, strings.Replace(jobPolicy(p), "default:", "staging:", 1), `
 include:
   - component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/goproxy-setup@$CI_COMMIT_SHA
-    inputs: {agent: "http://goproxy:8765"}
+    inputs: {agent: "http://goproxy:8765", environment: staging, chain: "second,direct", policy: .goproxy-setup.yaml}
 
 build:
   image: `+image+`
   extends: .goproxy-setup
   services:
-    - name: `+shellImage(t)+`
+    - name: `+releasedImage(t)+`
       alias: goproxy
-      command: [goproxy-setup, agent]
+      command: [agent]
       variables:
         GOPROXY_SETUP_LISTEN: 0.0.0.0:8765
         GOPROXY_SETUP_POLICY_INLINE: |
           `+policy+`
+        GOPROXY_SETUP_ENVIRONMENT: ""
+        GOPROXY_SETUP_POLICY: ""
+        GOPROXY_SETUP_CHAIN: ""
   script:
     - echo "got [$GOPROXY]"
     - go mod download
     - go run .
 `)
-	component(t, pipe, url, sums)
+	component(t, pipe, downloads, sums)
 	r := pipe.runInContainers(t, image)
 	if r.exit != 0 || status(r, "build") != "PASS" {
 		t.Errorf("exit %d\n%s%s", r.exit, r.stdout, r.stderr)
