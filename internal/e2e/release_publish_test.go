@@ -238,3 +238,21 @@ func TestJenkinsREADME(t *testing.T) {
 		t.Errorf("the build got nothing by the chain: %v\n%s", asked, r.Log)
 	}
 }
+
+// What the README says of getting the program without Go.
+func TestREADMEInstall(t *testing.T) {
+	const releases = "https://github.com/org/goproxy-setup/releases/latest/download"
+	binary, err := os.ReadFile(program(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "goproxy-setup-linux-amd64"
+	server := newMirror(t, map[string][]byte{"/" + name: binary, "/SHA256SUMS": []byte(sum([]byte("other")) + "  goproxy-setup-darwin-arm64\n" + sum(binary) + "  " + name + "\n")})
+	dir := t.TempDir()
+	script := regexp.MustCompile(`(?m)^go install .*$`).ReplaceAllString(examples(t, "README.md", "sh")[0], "")
+	script = strings.NewReplacer(releases, server.URL, "/usr/local/bin", dir).Replace(script)
+	must(t, t.TempDir(), environ(), "sh", "-ec", script)
+	if got, err := os.ReadFile(filepath.Join(dir, "goproxy-setup")); err != nil || sum(got) != sum(binary) {
+		t.Errorf("installed %d bytes, %v\n%s", len(got), err, script)
+	}
+}
