@@ -93,22 +93,34 @@ func (b *Breaker) Allow() (done Done, ok bool) {
 }
 
 // Force is Allow for a call that is made whatever the state: its success closes
-// an open breaker, its failure is no news there.
+// a breaker that is not closed, its failure is no news there.
 func (b *Breaker) Force() Done {
 	if done, ok := b.Allow(); ok {
 		return done
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.begin()
+	done := b.begin()
+	return func(r Result) (State, bool) {
+		if r == Success || r == Answered {
+			return done(r)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.state, false
+	}
 }
 
 // Trip opens the breaker, or keeps it open, for d at least: it was learned,
-// other than by calls, that they would fail.
+// other than by calls, that they would fail. A trial that is on its way tells
+// more.
 func (b *Breaker) Trip(d time.Duration) (now State, changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := b.state
+	if was == HalfOpen {
+		return was, false
+	}
 	if until := time.Now().Add(max(d, b.cooldown)); until.After(b.until) {
 		b.until = until
 	}
@@ -151,7 +163,7 @@ func (b *Breaker) done(epoch int, r Result) (now State, changed bool) {
 	case r == Neutral && b.state == HalfOpen:
 		b.until = time.Now() // the next call is the trial
 		b.enter(Open)
-	case r == Failure && b.state != Open:
+	case r == Failure:
 		b.fail()
 	}
 	return b.state, epoch != b.epoch

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,6 +133,50 @@ func TestForcedBesideTheTrial(t *testing.T) {
 		}
 		if !b.Ready() {
 			t.Error("not ready")
+		}
+	})
+}
+
+// What fails beside the trial, calls and checks, takes nothing from it.
+func TestTrialTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(config)
+		call(t, b, Failure)
+		call(t, b, Failure)
+		time.Sleep(10 * time.Second)
+		trial, _ := b.Allow()
+		for _, r := range []Result{Failure, Neutral} {
+			if state, changed := b.Force()(r); state != HalfOpen || changed {
+				t.Errorf("state %s after a forced call", state)
+			}
+			refused(t, b)
+		}
+		if state, changed := b.Trip(time.Minute); state != HalfOpen || changed {
+			t.Errorf("state %s after a failed check", state)
+		}
+		if state, changed := trial(Success); state != Closed || !changed {
+			t.Errorf("state %s after a good trial", state)
+		}
+	})
+}
+
+func TestOneTrialAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(config)
+		call(t, b, Failure)
+		call(t, b, Failure)
+		time.Sleep(10 * time.Second)
+		var allowed atomic.Int32
+		for range 50 {
+			go func() {
+				if _, ok := b.Allow(); ok {
+					allowed.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if n := allowed.Load(); n != 1 {
+			t.Errorf("%d trials", n)
 		}
 	})
 }

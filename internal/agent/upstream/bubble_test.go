@@ -123,7 +123,7 @@ func (w *world) upstream(c Config) *Upstream {
 		w.asked++
 		return w.addrs, w.dnsErr
 	}
-	c.dial = func(ctx context.Context, _, address string) (net.Conn, error) {
+	c.Dial = func(ctx context.Context, _, address string) (net.Conn, error) {
 		w.mu.Lock()
 		dial := w.ends[address]
 		w.dialed = append(w.dialed, address)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"math/rand/v2"
@@ -13,18 +14,20 @@ import (
 
 // Active checks. A proxy is checked while it is in use, and while it is not to
 // be asked, so that its return is noticed; of the latter those that nobody
-// wants are checked less and less often. An idle agent sends nothing: many
-// thousands of them stand before the same public proxies.
+// wants are checked less and less often, and then not at all. An idle agent
+// sends nothing: many thousands of them stand before the same public proxies.
 const (
 	checkEvery   = 5 * time.Second
 	checkSeldom  = time.Minute // at the longest
 	checkLimit   = 2 * time.Second
 	checkJitter  = 0.2         // share of the pause that is random
 	inUse        = time.Minute // since the last request
+	missed       = time.Hour   // the same, of a proxy that is not to be asked
 	checkMaxBody = 64 << 10
 )
 
-// Run checks the proxy until ctx is done. Without a CheckPath it does nothing.
+// Run checks the proxy until ctx is done. It asks for a file that the proxy has
+// served, if there is one: others it may not be able to get. Without a CheckPath it does nothing.
 func (u *Upstream) Run(ctx context.Context) {
 	if u.CheckPath == "" {
 		return
@@ -52,12 +55,12 @@ func (u *Upstream) Run(ctx context.Context) {
 }
 
 // standing reports whether somebody wanted something of the proxy lately, and
-// whether it is not to be asked.
+// whether somebody may miss it since it is not to be asked.
 func (u *Upstream) standing() (used, ejected bool) {
 	u.mu.Lock()
-	used = !u.used.IsZero() && time.Since(u.used) < inUse
+	idle := time.Since(u.used) // an age, if nobody ever did
 	u.mu.Unlock()
-	return used, u.isSlow() || u.breaker.State() != breaker.Closed
+	return idle < inUse, idle < missed && (u.isSlow() || u.breaker.State() != breaker.Closed)
 }
 
 // check asks for the file of the checks, and draws the conclusions: a failure
@@ -93,16 +96,19 @@ func (u *Upstream) ask(ctx context.Context) *Failure {
 	defer cancel()
 	u.net.enter()
 	defer u.net.leave()
-	a, answer, f := u.send(ctx, u.CheckPath, modproxy.Resume{}, checkLimit)
+	u.mu.Lock()
+	path := cmp.Or(u.served, u.CheckPath)
+	u.mu.Unlock()
+	a, answer, f := u.send(ctx, path, modproxy.Resume{}, checkLimit)
 	defer a.end(nil)
 	if f == nil {
 		f = u.readCheck(a, answer)
 	}
 	switch {
 	case f == nil:
-		u.latency(u.CheckPath, answer.FirstByte)
-	case f.RetryAfter > 0:
-		u.paused(f.RetryAfter)
+		u.latency(path, answer.FirstByte)
+	case f.Class == decision.RateLimited:
+		u.paused(f)
 	case !harmless(f.Class):
 		a.blame(suspect(f.Class))
 	}

@@ -91,7 +91,8 @@ func TestChecksEjectAndReadmit(t *testing.T) {
 	})
 }
 
-// A proxy that fails and that nobody wants is asked less and less often.
+// A proxy that fails and that nobody wants is asked less and less often, and not
+// for ever.
 func TestChecksOfAnEjectedProxy(t *testing.T) {
 	s := &answers{h: status(500)}
 	inCheck(t, s, func(t *testing.T, w *world, u *Upstream) {
@@ -100,10 +101,44 @@ func TestChecksOfAnEjectedProxy(t *testing.T) {
 		}
 		time.Sleep(10 * time.Minute)
 		s.count()
-		time.Sleep(time.Hour)
-		between(t, "in an hour", s.count(), 54, 67)
+		time.Sleep(missed - 10*time.Minute)
+		between(t, "in the rest of an hour", s.count(), 45, 56)
 		w.wantLogged("open")
+		time.Sleep(24 * time.Hour)
+		between(t, "in a day", s.count(), 0, 2)
+		get(u, false)
+		time.Sleep(inUse)
+		between(t, "in use again", s.count(), 6, 14)
 	})
+}
+
+// A proxy that cannot get the file of the checks, and serves what it is there
+// for, is a good one.
+func TestChecksOfWhatIsServed(t *testing.T) {
+	s := &answers{h: func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/"+modPath {
+			w.WriteHeader(500)
+			return
+		}
+		fine(w, r)
+	}}
+	for _, path := range []string{"example.com/own/@v/v1.0.0.mod", "example.com/own/@v/v1.0.0.zip"} {
+		inCheck(t, s, func(t *testing.T, w *world, u *Upstream) {
+			for range 120 {
+				if !u.Ready() {
+					t.Fatalf("ejected: %s", u.lastFailure())
+				}
+				a, done, f := u.Get(t.Context(), path, false)
+				if f != nil {
+					t.Fatal(f)
+				}
+				a.Body.Close()
+				done(nil)
+				time.Sleep(time.Second)
+			}
+			w.wantLogged()
+		})
+	}
 }
 
 // One failed check between good ones opens nothing; good checks do not make up

@@ -1,8 +1,10 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/agent/breaker"
@@ -30,6 +32,9 @@ const (
 	longestPause = time.Minute
 	// shortPause is what a forced request waits for rather than fail.
 	shortPause = 5 * time.Second
+	// unnamedPause is that of a proxy which gets too many requests and does not
+	// say when it wants the next one.
+	unnamedPause = time.Second
 )
 
 // busyShare is from which share of its limit on a proxy is busy: the rest is for
@@ -62,6 +67,10 @@ func (u *Upstream) State() State {
 func (u *Upstream) Ready() bool {
 	return u.pauseLeft() <= 0 && !u.busy() && !u.isSlow() && u.breaker.Ready()
 }
+
+// Dead reports whether a request would be sent for want of others only, if at
+// all: the proxy failed, or asked for a pause that is too long to wait for.
+func (u *Upstream) Dead() bool { return u.pauseLeft() > shortPause || !u.breaker.Ready() }
 
 func (u *Upstream) pauseLeft() time.Duration {
 	u.mu.Lock()
@@ -101,13 +110,16 @@ func (u *Upstream) admit(ctx context.Context, force bool) (t ticket, refused *Fa
 	return ticket{done}, nil
 }
 
+// waitForPause returns when a pause is over. Of one that others prolong again
+// and again it does not wait for the end.
 func (u *Upstream) waitForPause(ctx context.Context, force bool) *Failure {
+	due := time.Now().Add(2 * shortPause)
 	for {
 		left := u.pauseLeft()
 		if left <= 0 {
 			return nil
 		}
-		if !force || left > shortPause {
+		if !force || left > min(shortPause, time.Until(due)) {
 			f := u.notAsked("it asked for a pause, of which %s are left", report.Round(left))
 			f.RetryAfter = left
 			return f
@@ -156,23 +168,28 @@ func (u *Upstream) givenUp() *Failure {
 	return &Failure{Upstream: u.Name, Class: decision.Cancelled, Detail: "given up before it was asked"}
 }
 
-// record notes how a request ended; a nil failure is a file that was accepted.
-func (u *Upstream) record(a *attempt, f *Failure, t ticket) {
+// record notes how a request for path ended; a nil failure is a file that was
+// accepted.
+func (u *Upstream) record(a *attempt, path string, f *Failure, t ticket) {
 	defer u.net.leave()
 	result := breaker.Success
 	switch {
 	case f == nil:
 		u.count("", "")
+		u.works(path)
 	case f.Class == decision.Cancelled || f.Class == NotAsked:
 		result = breaker.Neutral
 	default:
 		u.count(f.Class, f.Detail)
-		u.paused(f.RetryAfter)
+		u.paused(f)
 		result = breaker.Answered
 		if !harmless(f.Class) {
 			result = breaker.Failure
 			a.blame(suspect(f.Class))
 		}
+	}
+	if aside(path) {
+		result = beside(result, f)
 	}
 	state, changed := t.done(result)
 	if !changed {
@@ -185,6 +202,36 @@ func (u *Upstream) record(a *attempt, f *Failure, t ticket) {
 	u.logBreaker(state, cause)
 }
 
+// aside reports whether path is one of a checksum database. Many proxies serve
+// modules alone.
+func aside(path string) bool { return strings.HasPrefix(path, "sumdb/") }
+
+// beside returns what a result of such a path says about the proxy: that it
+// answers, or nothing.
+func beside(r breaker.Result, f *Failure) breaker.Result {
+	switch {
+	case r == breaker.Success, r == breaker.Failure && f.Status > 0:
+		return breaker.Answered
+	case r == breaker.Failure:
+		return breaker.Neutral
+	}
+	return r
+}
+
+// works notes that the proxy has served a file: whatever the checks have met,
+// it does what it is there for.
+func (u *Upstream) works(path string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if aside(path) {
+		return
+	}
+	u.failing = 0
+	if isSmall(path) {
+		u.served = path
+	}
+}
+
 func (u *Upstream) count(c decision.Class, detail string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -194,12 +241,13 @@ func (u *Upstream) count(c decision.Class, detail string) {
 	}
 }
 
-// paused notes that the proxy asked for a pause, if it did.
-func (u *Upstream) paused(d time.Duration) {
-	if d <= 0 {
+// paused notes that the proxy gets too many requests, if f says so. A 503 with
+// Retry-After is about one file: the proxy is still fetching or scanning it.
+func (u *Upstream) paused(f *Failure) {
+	if f.Class != decision.RateLimited {
 		return
 	}
-	d = min(d, longestPause)
+	d := min(cmp.Or(f.RetryAfter, unnamedPause), longestPause)
 	until := time.Now().Add(d)
 	u.mu.Lock()
 	news := !time.Now().Before(u.pause)

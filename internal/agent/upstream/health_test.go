@@ -141,11 +141,18 @@ func TestNotFoundBetween(t *testing.T) {
 	})
 }
 
-// Only where it means something is Retry-After a pause.
+// Only where it means something is Retry-After a pause, and only of 429 is it one
+// of the whole proxy: after 503 it is about the file.
 func TestRetryAfterElsewhere(t *testing.T) {
 	inBubble(t, retryAfter(404, "30"), func(t *testing.T, w *world) {
 		u := w.upstream(Config{})
 		if f := get(u, false); f == nil || f.RetryAfter != 0 || !u.Ready() {
+			t.Errorf("got %+v, state %s", f, u.State())
+		}
+	})
+	inBubble(t, retryAfter(503, "30"), func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		if f := get(u, false); f == nil || f.RetryAfter != 30*time.Second || !u.Ready() {
 			t.Errorf("got %+v, state %s", f, u.State())
 		}
 	})
@@ -206,7 +213,6 @@ func TestRetryAfter(t *testing.T) {
 		pause time.Duration
 	}{
 		{429, "30", 30 * time.Second},
-		{503, "30", 30 * time.Second},
 		{429, "86400", longestPause},
 		{429, "Sat, 01 Jan 2000 00:00:20 GMT", 20 * time.Second}, // a bubble begins at midnight
 	} {
@@ -271,6 +277,107 @@ func TestShortPause(t *testing.T) {
 		defer cancel()
 		start = time.Now()
 		want(t, "given up", getFrom(ctx, u, true), decision.Cancelled, start, time.Second)
+	})
+}
+
+// A proxy that does not say for how long is left alone for a moment.
+func TestTooManyRequests(t *testing.T) {
+	s := &answers{h: status(429)}
+	inBubble(t, s.serve, func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		get(u, false)
+		s.set(fine)
+		wantNotAsked(t, u, "asked for a pause")
+		time.Sleep(unnamedPause)
+		if f := get(u, false); f != nil {
+			t.Error(f)
+		}
+		w.wantLogged("paused")
+	})
+}
+
+// A pause that is prolonged again and again is not waited for to its end.
+func TestEndlessPause(t *testing.T) {
+	inBubble(t, retryAfter(429, "4"), func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			for ctx.Err() == nil {
+				u.paused(&Failure{Class: decision.RateLimited, RetryAfter: 4 * time.Second})
+				time.Sleep(time.Second)
+			}
+		}()
+		synctest.Wait()
+		start := time.Now()
+		f := get(u, true)
+		if took := time.Since(start); f == nil || f.Class != NotAsked || took > 2*shortPause {
+			t.Errorf("got %v after %v", f, took)
+		}
+	})
+}
+
+// What a proxy does with a checksum database says nothing about its modules.
+func TestDatabaseAside(t *testing.T) {
+	const lookup = "sumdb/sum.example.com/lookup/example.com/m@v1.0.0"
+	for name, h := range map[string]http.HandlerFunc{"502": status(502), "silent": silent} {
+		s := &answers{h: h}
+		inBubble(t, s.serve, func(t *testing.T, w *world) {
+			u := w.upstream(Config{})
+			for range 2 * failuresToOpen {
+				if _, _, f := u.Get(t.Context(), lookup, false); f == nil {
+					t.Fatal("served")
+				}
+			}
+			if !u.Ready() {
+				t.Errorf("%s: %s", name, u.State())
+			}
+			get(u, false)
+			for range failuresToOpen - 1 {
+				s.set(fine)
+				if a, done, f := u.Get(t.Context(), lookup, false); f != nil {
+					t.Fatal(f)
+				} else {
+					a.Body.Close()
+					done(nil)
+				}
+				s.set(h)
+				get(u, false)
+			}
+			if !u.Dead() {
+				t.Errorf("%s: lookups make up for modules", name)
+			}
+		})
+	}
+}
+
+func TestDead(t *testing.T) {
+	s := &answers{h: retryAfter(429, "6")}
+	inBubble(t, s.serve, func(t *testing.T, w *world) {
+		u := w.upstream(Config{})
+		dead := func(want bool) {
+			t.Helper()
+			if got := u.Dead(); got != want {
+				t.Errorf("dead is %v in the state %s", got, u.State())
+			}
+		}
+		get(u, false)
+		dead(true)
+		time.Sleep(time.Second)
+		dead(false) // the rest of the pause is waited for
+		time.Sleep(5 * time.Second)
+		s.set(status(502))
+		for range failuresToOpen {
+			dead(false)
+			get(u, false)
+		}
+		dead(true)
+		time.Sleep(shortestCooldown)
+		dead(false)
+		s.set(silent)
+		go get(u, false)
+		synctest.Wait()
+		dead(true) // until the trial has told
 	})
 }
 

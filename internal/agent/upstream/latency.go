@@ -124,7 +124,11 @@ func (u *Upstream) isSlow() bool {
 	u.mu.Lock()
 	changed := u.slow.judge(&u.small, u.Slow)
 	slow := u.slow.is
-	p99, n := u.small.percentileIf(changed)
+	var p99 time.Duration
+	var n int
+	if changed {
+		p99, n = u.small.percentile(99, smallWindow)
+	}
 	u.mu.Unlock()
 	switch {
 	case changed && slow:
@@ -133,13 +137,6 @@ func (u *Upstream) isSlow() bool {
 		u.Log.Info(stateChanged, "proxy", u.Name, "state", string(u.State()), "p99", p99, "samples", n, "bound", u.Slow)
 	}
 	return slow
-}
-
-func (w *window) percentileIf(wanted bool) (time.Duration, int) {
-	if !wanted {
-		return 0, 0
-	}
-	return w.percentile(99, smallWindow)
 }
 
 // P95 returns the time within which 95 of 100 answers begin, and whether

@@ -34,7 +34,7 @@ func after(d time.Duration) http.HandlerFunc {
 func TestP99(t *testing.T) {
 	const zip = "example.com/m/@v/v1.0.0.zip"
 	late := after(DefaultSlow + time.Millisecond)
-	t.Run("slow, and recovers", func(t *testing.T) {
+	t.Run("too few to tell", func(t *testing.T) {
 		s := &answers{h: late}
 		inBubble(t, s.serve, func(t *testing.T, w *world) {
 			u := w.upstream(Config{})

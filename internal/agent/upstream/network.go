@@ -175,7 +175,7 @@ func (n *network) open(ctx context.Context, l *lane, network, address string) (n
 		return nil, &fault.NotAllowedError{Why: fmt.Sprintf("%s is never asked: %s", at.Addr(), why)}
 	}
 	attemptOf(ctx).enter(fault.Connecting)
-	raw, err := n.dial(ctx, network, address)
+	raw, err := n.Dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

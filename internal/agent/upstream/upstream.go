@@ -66,19 +66,19 @@ type Config struct {
 	Proxy      func(*url.URL) (*url.URL, error) // the HTTP proxy on the way; nil is none
 	Allows     func(host string) bool           // hosts that may be asked, redirects included; nil is all
 	Limits     Limits
-	InFlight   int           // requests at a time; 0 is [DefaultInFlight]
-	Slow       time.Duration // bound of the 99th percentile; 0 is [DefaultSlow]
-	// CheckPath is the file that [Upstream.Run] asks for, best a .mod that every
-	// proxy has: unescaped, as for [Upstream.Get]. "" asks for nothing.
+	// CheckPath is the file that [Upstream.Run] asks for until the proxy has
+	// served a .mod or .info, which it then asks for instead; best a .mod that
+	// every proxy has: unescaped, as for [Upstream.Get]. "" asks for nothing.
 	CheckPath string
 	// Resolve returns the addresses of a host; nil is the system's resolver.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	Log     *slog.Logger
 
-	dial dialFunc // tests: instead of the network
+	// For tests.
+	InFlight int           // requests at a time; 0 is [DefaultInFlight]
+	Slow     time.Duration // bound of the 99th percentile; 0 is [DefaultSlow]
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 }
-
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // withDefaults fills in what is zero.
 func (c Config) withDefaults() Config {
@@ -96,8 +96,8 @@ func (c Config) withDefaults() Config {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
-	if c.dial == nil {
-		c.dial = new(net.Dialer).DialContext
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
 	}
 	return c
 }
@@ -113,6 +113,7 @@ type Upstream struct {
 
 	mu      sync.Mutex               // guards the fields below
 	used    time.Time                // when somebody wanted something of it, last
+	served  string                   // a small file that it has served; "" if none
 	pause   time.Time                // the proxy asked for silence until then
 	recent  window                   // times to the first byte of any file
 	small   window                   // the same of .info and .mod files alone
@@ -174,11 +175,14 @@ func (u *Upstream) Resume(ctx context.Context, path string, r modproxy.Resume, f
 	finish := func(f *Failure) {
 		once.Do(func() {
 			a.end(nil)
-			u.record(a, f, t)
+			u.record(a, path, f, t)
 			<-u.slots
 		})
 	}
 	if err != nil {
+		if r.From > 0 && (err.Class == decision.BadStatus || err.Class == decision.WrongContent) {
+			err.Class = WrongPart
+		}
 		finish(err)
 		return nil, nil, err
 	}
@@ -204,6 +208,11 @@ func (u *Upstream) send(ctx context.Context, path string, r modproxy.Resume, lim
 // NotAsked is the class of a request that was not sent, since the proxy failed
 // before, is busy or asked for a pause: it says nothing about the file.
 const NotAsked decision.Class = "not-asked"
+
+// WrongPart is the class of an answer to a request for the rest of a file that
+// is not that rest: the proxy has packed the file otherwise, or knows no parts.
+// It may have the whole file all the same.
+const WrongPart decision.Class = "wrong-part"
 
 func (u *Upstream) notAsked(format string, args ...any) *Failure {
 	return &Failure{Upstream: u.Name, Class: NotAsked, Detail: "not asked: " + fmt.Sprintf(format, args...)}
