@@ -28,7 +28,7 @@ const pure = 3
 
 // tools are programs and fixtures beside the product; nothing of it imports
 // them, except tests.
-var tools = []string{"proxytest", "golab", "e2e", "lab", "lab/table", "release"}
+var tools = []string{"proxytest", "agent/pipenet", "golab", "e2e", "lab", "lab/table", "release"}
 
 // impure are the packages that the pure layers do not import themselves.
 var impure = []string{"os", "net", "net/http", "os/exec"}

@@ -3,20 +3,18 @@ package upstream
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/org/goproxy-setup/internal/agent/pipenet"
 	"github.com/org/goproxy-setup/internal/decision"
 )
 
@@ -25,15 +23,14 @@ const modPath = "example.com/m/@v/v1.0.0.mod"
 // A world is a network without sockets, inside a bubble whose clock needs no
 // time. A test fails if anything of it still runs at its end.
 type world struct {
-	t *testing.T
+	t   *testing.T
+	net pipenet.Net
 
 	mu     sync.Mutex // guards the fields below
 	log    bytes.Buffer
 	addrs  []netip.Addr
 	dnsErr error
 	asked  int // lookups
-	ends   map[string]func(context.Context) (net.Conn, error)
-	dialed []string
 	close  []func()
 }
 
@@ -42,13 +39,14 @@ type world struct {
 func inBubble(t *testing.T, h http.HandlerFunc, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, ends: map[string]func(context.Context) (net.Conn, error){}}
+		w := &world{t: t}
 		w.resolveTo("192.0.2.1")
 		w.serve("192.0.2.1", h)
 		defer func() {
 			for _, f := range w.close {
 				f()
 			}
+			w.net.Close()
 			time.Sleep(time.Minute) // whatever is still there then, is a leak
 		}()
 		test(t, w)
@@ -65,46 +63,10 @@ func (w *world) resolveTo(addrs ...string) {
 }
 
 // serve answers at an address.
-func (w *world) serve(addr string, h http.HandlerFunc) {
-	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := &http.Server{Handler: h}
-	go srv.Serve(l)
-	w.close = append(w.close, func() { srv.Close() })
-	w.end(addr, func(ctx context.Context) (net.Conn, error) {
-		near, far := net.Pipe()
-		select {
-		case l.conns <- far:
-			return near, nil
-		case <-l.done:
-			return nil, syscall.ECONNREFUSED
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	})
-}
+func (w *world) serve(addr string, h http.HandlerFunc) { w.net.Serve(addr+":80", h) }
 
 // end sets what becomes of connecting to an address.
-func (w *world) end(addr string, dial func(context.Context) (net.Conn, error)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.ends[addr+":80"] = dial
-}
-
-func refuse(context.Context) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
-
-func blackHole(ctx context.Context) (net.Conn, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-// dials returns the addresses that were connected to since the last call.
-func (w *world) dials() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	list := w.dialed
-	w.dialed = nil
-	return list
-}
+func (w *world) end(addr string, dial pipenet.Dial) { w.net.Host(addr+":80", dial) }
 
 // Write implements [io.Writer] for the log.
 func (w *world) Write(p []byte) (int, error) {
@@ -123,42 +85,11 @@ func (w *world) upstream(c Config) *Upstream {
 		w.asked++
 		return w.addrs, w.dnsErr
 	}
-	c.Dial = func(ctx context.Context, _, address string) (net.Conn, error) {
-		w.mu.Lock()
-		dial := w.ends[address]
-		w.dialed = append(w.dialed, address)
-		w.mu.Unlock()
-		if dial == nil {
-			return nil, errors.New("nobody lives at " + address)
-		}
-		return dial(ctx)
-	}
+	c.Dial = w.net.Dial
 	u := New(c)
 	w.close = append(w.close, u.Close)
 	return u
 }
-
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // get asks for a file and reads it. The failure is nil if there was none.
 func get(u *Upstream, force bool) *Failure { return getFrom(context.Background(), u, force) }

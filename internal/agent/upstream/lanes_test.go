@@ -11,12 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/org/goproxy-setup/internal/agent/pipenet"
 	"github.com/org/goproxy-setup/internal/decision"
 )
 
 func TestConnectLimit(t *testing.T) {
 	inBubble(t, fine, func(t *testing.T, w *world) {
-		w.end("192.0.2.1", blackHole)
+		w.end("192.0.2.1", pipenet.BlackHole)
 		u := w.upstream(Config{})
 		start := time.Now()
 		f := get(u, false)
@@ -26,7 +27,7 @@ func TestConnectLimit(t *testing.T) {
 		}
 		w.resolveTo("192.0.2.1", "192.0.2.2", "192.0.2.3")
 		for _, addr := range []string{"192.0.2.2", "192.0.2.3"} {
-			w.end(addr, blackHole)
+			w.end(addr, pipenet.BlackHole)
 		}
 		time.Sleep(time.Minute)
 		start = time.Now()
@@ -54,9 +55,9 @@ func TestNextAddress(t *testing.T) {
 		first func(context.Context) (net.Conn, error)
 		took  time.Duration
 	}{
-		{"refused", refuse, 0},
+		{"refused", pipenet.Refuse, 0},
 		{"no route", func(context.Context) (net.Conn, error) { return nil, errors.New("no route to host") }, 0},
-		{"black hole", blackHole, stagger},
+		{"black hole", pipenet.BlackHole, stagger},
 		{"refused late", func(ctx context.Context) (net.Conn, error) {
 			time.Sleep(100 * time.Millisecond)
 			return nil, errors.New("refused")
@@ -65,13 +66,13 @@ func TestNextAddress(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, fine, func(t *testing.T, w *world) {
 				w.resolveTo("2001:db8::1", "192.0.2.1")
-				w.ends["[2001:db8::1]:80"] = tt.first
+				w.net.Host("[2001:db8::1]:80", tt.first)
 				u := w.upstream(Config{})
 				start := time.Now()
 				want(t, "first", get(u, false), "", start, tt.took)
 				start = time.Now()
 				want(t, "second", get(u, false), "", start, 0)
-				if got := w.dials(); !slices.Equal(got, []string{"[2001:db8::1]:80", "192.0.2.1:80"}) {
+				if got := w.net.Dialed(); !slices.Equal(got, []string{"[2001:db8::1]:80", "192.0.2.1:80"}) {
 					t.Errorf("connected to %v", got)
 				}
 				if got := u.Status().Addresses; !slices.Equal(got, []Address{{"[2001:db8::1]:80", true, 0}, {"192.0.2.1:80", false, 1}}) {
@@ -80,12 +81,12 @@ func TestNextAddress(t *testing.T) {
 				time.Sleep(45 * time.Second) // idle connections are closed by now
 				start = time.Now()
 				want(t, "later", get(u, false), "", start, 0)
-				if got := w.dials(); !slices.Equal(got, []string{"192.0.2.1:80"}) {
+				if got := w.net.Dialed(); !slices.Equal(got, []string{"192.0.2.1:80"}) {
 					t.Errorf("connected to %v", got)
 				}
 				time.Sleep(lastFor) // forgiven
 				get(u, false)
-				if got := w.dials(); len(got) == 0 || got[0] != "[2001:db8::1]:80" {
+				if got := w.net.Dialed(); len(got) == 0 || got[0] != "[2001:db8::1]:80" {
 					t.Errorf("connected to %v", got)
 				}
 			})
@@ -119,7 +120,7 @@ func TestFreshConnection(t *testing.T) {
 				t.Error(f)
 			}
 		}
-		if got := w.dials(); len(got) != 2 {
+		if got := w.net.Dialed(); len(got) != 2 {
 			t.Errorf("connected %d times, want twice: %v", len(got), got)
 		}
 	})
@@ -133,9 +134,9 @@ func TestLookupAgain(t *testing.T) {
 		w.serve("192.0.2.3", fine)
 		u := w.upstream(Config{})
 		get(u, false)
-		w.dials()
+		w.net.Dialed()
 		w.resolveTo("192.0.2.2")
-		for i := 0; len(w.dials()) == 0; i++ {
+		for i := 0; len(w.net.Dialed()) == 0; i++ {
 			if i == 30 {
 				t.Fatal("the old address is still used after 30 s")
 			}
@@ -148,7 +149,7 @@ func TestLookupAgain(t *testing.T) {
 		w.resolveTo("192.0.2.3")
 		time.Sleep(10 * time.Minute)
 		get(u, false)
-		if got := w.dials(); !slices.Equal(got, []string{"192.0.2.3:80"}) {
+		if got := w.net.Dialed(); !slices.Equal(got, []string{"192.0.2.3:80"}) {
 			t.Errorf("connected to %v after a rest", got)
 		}
 		w.mu.Lock()
