@@ -145,15 +145,17 @@ func (a *Agent) fetchSum(ctx context.Context, key, path string, accept func([]by
 	if d == nil {
 		return nil, errors.New("the checksum database is not configured any more")
 	}
-	targets := d.targets(p, path)
 	s, err := a.pool.Fetch(ctx, pool.Request{
-		Key: "sumdb/" + d.spec.Name + "/" + path, Targets: targets, Limit: sumdb.MaxAnswer,
+		Key: "sumdb/" + d.spec.Name + "/" + path, Targets: d.targets(p, path), Alone: true, Limit: sumdb.MaxAnswer,
 		Accept: func(_ context.Context, b pool.Body) (store.Meta, error) {
 			data, err := readAll(b, b.Size)
-			if err != nil {
-				return store.Meta{}, err
+			if err == nil {
+				err = accept(data)
 			}
-			return store.Meta{}, accept(data)
+			if err != nil { // an answer may be refused only to see what the others say
+				err = fmt.Errorf("%w: %w", pool.ErrNext, err)
+			}
+			return store.Meta{}, err
 		},
 	})
 	if err != nil {
@@ -161,11 +163,7 @@ func (a *Agent) fetchSum(ctx context.Context, key, path string, accept func([]by
 	}
 	defer s.File.Close()
 	d.worked(s.Source)
-	data, err := readAll(s.File, s.Size)
-	if err != nil || !s.Shared {
-		return data, err
-	}
-	return data, accept(data) // accepted by the request that began the fetch
+	return readAll(s.File, s.Size)
 }
 
 // readAll reads a small file.

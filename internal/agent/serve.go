@@ -310,7 +310,7 @@ func (v *visit) lookAhead(f modproxy.File, judge *accept.Vouchers) {
 		return
 	}
 	ctx := v.r.Context()
-	go judge.Sums(ctx, module.Version{Path: f.Path, Version: f.Version})
+	v.a.wg.Go(func() { judge.Sums(ctx, module.Version{Path: f.Path, Version: f.Version}) })
 }
 
 // known reports whether a file exists for sure: then its absence is an outage.

@@ -135,7 +135,12 @@ func Of(err error, w Where) (decision.Class, string) {
 	case w.Phase == Handshaking:
 		return decision.BadTLS, oneLine(err)
 	case w.Hops > 1 && w.Phase == Resolving, strings.Contains(err.Error(), "Location header"):
-		return decision.BadRedirect, oneLine(err) // net/http has no types for them
+		// net/http has no types for them. What a URL ends with may be a token.
+		text, query, _ := strings.Cut(oneLine(err), "?")
+		if query != "" {
+			text += "?…"
+		}
+		return decision.BadRedirect, text
 	}
 	return decision.Reset, oneLine(err) // HTTP/2 stream errors, broken pipes
 }

@@ -68,6 +68,7 @@ func TestOf(t *testing.T) {
 		{"record", tls.RecordHeaderError{Msg: "bad record"}, at(fault.Handshaking), decision.BadTLS, "tls: bad record"},
 		{"in the handshake", errors.New("broken pipe"), at(fault.Handshaking), decision.BadTLS, "broken pipe"},
 		{"redirects without end", modproxy.ErrTooManyRedirects, at(fault.Reading), decision.BadRedirect, "stopped after 10 redirects"},
+		{"redirect to nonsense", errors.New(`failed to parse Location header "https://h.example.com:x/f?sig=s3cret": invalid port`), at(fault.Reading), decision.BadRedirect, `failed to parse Location header "https://h.example.com:x/f?…`},
 		{"too large", modproxy.ErrTooLarge, at(fault.Reading), decision.WrongContent, "answer is too large"},
 		{"another part", modproxy.ErrRange, at(fault.Reading), decision.WrongContent, "answer is another part of the file"},
 		{"no HTTP", errors.New("malformed HTTP response \"SSH-2.0\""), at(fault.Answering), decision.WrongContent, `malformed HTTP response "SSH-2.0"`},

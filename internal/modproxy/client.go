@@ -92,17 +92,19 @@ func (c *Client) Resume(ctx context.Context, path string, r Resume) (*Answer, er
 	return nil, e
 }
 
+// maxRetryAfter bounds what a server may ask for.
+const maxRetryAfter = 7 * 24 * time.Hour
+
 // retryAfter returns how long a server asks to wait, 0 if it does not say.
 //
 // Source: RFC 9110, section 10.2.3.
-func retryAfter(header string) time.Duration {
-	if seconds, err := strconv.Atoi(header); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 1<<20)) * time.Second
+func retryAfter(header string) (d time.Duration) {
+	if seconds, err := strconv.Atoi(header); err == nil {
+		d = time.Duration(min(seconds, 1<<20)) * time.Second
+	} else if at, err := http.ParseTime(header); err == nil {
+		d = time.Until(at)
 	}
-	if at, err := http.ParseTime(header); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
+	return min(max(0, d), maxRetryAfter)
 }
 
 // url returns the URL of path, escaped as the go command does it.

@@ -81,14 +81,17 @@ func Line(text string) string {
 }
 
 // Excerpt returns how body begins, as one [Line] of at most 80 bytes.
-func Excerpt(body []byte) string {
-	line := Line(string(body))
-	if len(line) <= excerptSize {
+func Excerpt(body []byte) string { return Cut(string(body), excerptSize) }
+
+// Cut returns how text begins, as one [Line] of at most size bytes.
+func Cut(text string, size int) string {
+	line := Line(text)
+	if len(line) <= size {
 		return line
 	}
 	cut := 0
 	for i := range line { // at the start of a rune
-		if i > excerptSize-len("…") {
+		if i > size-len("…") {
 			break
 		}
 		cut = i

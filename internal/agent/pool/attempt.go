@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -33,22 +34,28 @@ type part struct {
 	etag   string // that target gave it
 }
 
+// maxReason bounds what is told of bytes that were refused: it may name any
+// number of files.
+const maxReason = 500
+
 // An attempt is one request to one proxy.
 type attempt struct {
 	target  int
 	hedge   bool
 	force   bool // ask although the proxy seems dead
 	begun   *part
-	cancel  context.CancelCauseFunc
+	cancel  context.CancelFunc
 	started time.Time
-	heard   atomic.Int64 // when the last byte came, in nanoseconds since started; 0 is never
-	whole   atomic.Bool  // all bytes are here and being judged
+	excused time.Duration // since started: its silence before that had its hedge
+	heard   atomic.Int64  // when the last byte came, in nanoseconds since started; 0 is never
+	whole   atomic.Bool   // all bytes are here and being judged
 
 	// Set when it ends.
 	spool   *store.Spool // if it served the file
 	meta    store.Meta
 	outcome Outcome
 	cut     *part // if it served the beginning
+	unused  *part // begun, if this proxy could not continue it
 	local   error
 }
 
@@ -57,36 +64,40 @@ func (a *attempt) idle() time.Duration {
 	if a.whole.Load() {
 		return 0
 	}
-	return time.Since(a.started) - time.Duration(a.heard.Load())
+	return time.Since(a.started) - max(a.excused, time.Duration(a.heard.Load()))
+}
+
+// discard forgets a beginning, if there is one.
+func (b *part) discard() {
+	if b != nil {
+		b.spool.Discard()
+	}
 }
 
 // keep keeps the longest beginning.
-func (rc *race) keep(a *attempt) {
-	if a.cut == nil {
-		return
+func (rc *race) keep(b *part) {
+	switch {
+	case b == nil:
+	case rc.begun != nil && rc.begun.spool.Size() >= b.spool.Size():
+		b.discard()
+	default:
+		rc.begun.discard()
+		rc.begun = b
 	}
-	if rc.begun != nil {
-		if rc.begun.spool.Size() >= a.cut.spool.Size() {
-			a.cut.spool.Discard()
-			return
-		}
-		rc.begun.spool.Discard()
-	}
-	rc.begun = a.cut
 }
 
 // ask starts an attempt.
 func (rc *race) ask(i int, hedge bool) {
-	ctx, cancel := context.WithCancelCause(rc.ctx)
-	a := &attempt{target: i, hedge: hedge, force: rc.forced, cancel: cancel, started: time.Now(), outcome: rc.outcomes[i]}
+	ctx, cancel := context.WithCancel(rc.ctx)
+	a := &attempt{target: i, hedge: hedge, force: rc.sides[i].force, cancel: cancel, started: time.Now(), outcome: rc.outcomes[i]}
 	a.outcome.Class, a.outcome.Detail = "", ""
 	if !hedge {
 		a.begun, rc.begun = rc.begun, nil
 	}
-	rc.asked[i] = true
+	rc.sides[i].state = running
 	rc.running = append(rc.running, a)
 	go func() {
-		defer cancel(nil)
+		defer cancel()
 		rc.attempt(ctx, a)
 		a.outcome.Took = time.Since(a.started)
 		rc.ended <- a
@@ -99,15 +110,14 @@ var errSplice = errors.New("the parts do not fit together")
 
 // attempt asks one proxy and judges what it sends.
 func (rc *race) attempt(ctx context.Context, a *attempt) {
-	if b := a.begun; b != nil {
-		if rc.mayContinue(ctx, a) {
-			failure := rc.fetch(ctx, a, b.spool, b)
-			if failure == nil || !errors.Is(failure, errSplice) || a.local != nil {
-				return
-			}
-			rc.p.log.Info("parts do not fit together", "file", rc.r.Key, "proxy", rc.r.Targets[a.target].Name)
-		}
-		b.spool.Discard()
+	switch b := a.begun; {
+	case b == nil:
+	case !rc.mayContinue(ctx, a):
+		a.unused = b
+	case rc.fetch(ctx, a, b.spool, b) != errSplice:
+		return
+	default:
+		rc.p.log.Info("parts do not fit together", "file", rc.r.Key, "proxy", rc.r.Targets[a.target].Name)
 	}
 	spool, err := rc.p.store.Spool()
 	if err != nil {
@@ -144,7 +154,7 @@ func (rc *race) fetch(ctx context.Context, a *attempt, spool *store.Spool, b *pa
 	}
 	answer, done, failure := t.Resume(ctx, t.Path, resume, a.force)
 	if failure != nil {
-		if b != nil && failure.Class == decision.BadStatus { // such as 416
+		if failure.Class == upstream.Unfit {
 			return errSplice
 		}
 		a.fail(failure)
@@ -220,8 +230,15 @@ func (rc *race) receive(ctx context.Context, a *attempt, answer *upstream.Answer
 		a.whole.Store(false)
 		return nil, errSplice
 	}
+	if local, ok := errors.AsType[*fs.PathError](err); ok { // of the spool, or of the store
+		a.local = local
+		return nil, nil
+	}
+	reason := modproxy.Cut(err.Error(), maxReason)
+	if errors.Is(err, ErrNext) {
+		return &upstream.Failure{Upstream: t.Name, Class: upstream.Unfit, Detail: reason}, nil
+	}
 	_, a.outcome.Mismatch = errors.AsType[*checksum.MismatchError](err)
-	reason := modproxy.Line(err.Error())
 	rc.p.store.Quarantine(rc.r.Key, t.Name, reason)
 	rc.p.log.Warn("wrong bytes refused", "file", rc.r.Key, "proxy", t.Name, "cause", reason)
 	return &upstream.Failure{Upstream: t.Name, Class: decision.WrongContent, Detail: reason}, nil

@@ -15,7 +15,7 @@ type budget struct {
 	extra float64
 }
 
-// earn is called for each request of a client.
+// earn is called for each fetch that a client waits for.
 func (b *budget) earn() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

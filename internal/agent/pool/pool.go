@@ -29,6 +29,10 @@ type Target struct {
 	Partial bool
 }
 
+// decides reports whether a 403 of the target is a decision. A proxy that does
+// not pass a checksum database on may say so by that.
+func (t Target) decides() bool { return t.Gatekeeper && !t.Partial }
+
 // A Body is what was fetched, whole.
 type Body struct {
 	io.ReaderAt
@@ -39,8 +43,9 @@ type Body struct {
 
 // A Request is for one file.
 type Request struct {
-	Key     string // names the file: requests with one key share a fetch
+	Key     string // names the file: requests with one key and the same targets share a fetch
 	Targets []Target
+	Alone   bool // shares its fetch with nobody: what it accepts is its own business
 	Rules
 	Limit int64 // bytes that the file may have
 	Keep  bool  // commit it to the store as Key
@@ -48,14 +53,19 @@ type Request struct {
 	// worth no extra request, and no proxy that seems dead is tried for it.
 	Ahead bool
 	// Accept judges the body before anybody sees it. Its error says what is
-	// wrong with the bytes, never what is wrong with the network. It may be
-	// called for several bodies at once.
+	// wrong with the bytes, never what is wrong with the network; it matches
+	// [ErrNext] if nothing is, and is an [*fs.PathError] if it is this machine's
+	// own trouble. It may be called for several bodies at once.
 	Accept func(ctx context.Context, b Body) (store.Meta, error)
 	// Vouched reports whether Accept will compare the file with a hash that
 	// somebody vouches for: then the parts of a transfer that was cut may be of
 	// different proxies. Nil is no.
 	Vouched func(ctx context.Context) bool
 }
+
+// ErrNext is the error of an Accept that wants to see another proxy's answer,
+// although nothing may be wrong with this one.
+var ErrNext = errors.New("another answer is wanted")
 
 // A Served file was accepted just now. The caller closes File.
 type Served struct {
@@ -111,6 +121,7 @@ type Pool struct {
 
 	mu      sync.Mutex // guards the fields below
 	flights map[string]*flight
+	alone   int // flights that share with nobody, so far
 	stats   Stats
 	wg      sync.WaitGroup
 }
@@ -150,6 +161,7 @@ func (p *Pool) Forget(gone func(*upstream.Upstream) bool) { p.standings.forget(g
 
 // A flight is one fetch, for any number of requests.
 type flight struct {
+	name   string
 	done   chan struct{} // closed when spool or err is set
 	empty  chan struct{} // closed when all who boarded before have opened the spool file
 	cancel context.CancelFunc
@@ -175,13 +187,12 @@ var errAgain = errors.New("the flight is over")
 // Fetch fetches a file, or joins the fetch that is on its way. The error is an
 // [*Error], or ctx's.
 func (p *Pool) Fetch(ctx context.Context, r Request) (*Served, error) {
-	if !r.Ahead {
-		p.budget.earn()
-	}
+	name := r.name()
 	for range 3 {
-		f, shared, late := p.board(r)
+		f, shared, late := p.board(r, name)
 		s, err := p.ride(ctx, f, r, late)
 		if err == errAgain {
+			p.drop(f)
 			continue
 		}
 		if err == nil {
@@ -192,28 +203,49 @@ func (p *Pool) Fetch(ctx context.Context, r Request) (*Served, error) {
 	return nil, &Error{Verdict: Failed, Local: fmt.Errorf("%s was fetched and could not be kept", r.Key)}
 }
 
+// name is the same for requests that may share a fetch: for the same file, and
+// by the same proxies. Who may ask fewer must not be sent what others may have,
+// and who may ask more must not be told that nobody has it.
+func (r Request) name() string {
+	name := []byte(r.Key)
+	for _, t := range r.Targets {
+		name = fmt.Appendf(name, " %p", t.Upstream)
+	}
+	return string(name)
+}
+
 // board joins the flight for r, or starts one. Every rider must ride.
-func (p *Pool) board(r Request) (f *flight, shared, late bool) {
+func (p *Pool) board(r Request, name string) (f *flight, shared, late bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if f = p.flights[r.Key]; f != nil {
+	if r.Alone {
+		p.alone++
+		name = fmt.Sprint(name, " ", p.alone)
+	}
+	if f = p.flights[name]; f != nil {
 		p.stats.Shared++
 		if late = f.over(); !late {
 			f.riders++
 		}
-		if !r.Ahead {
-			f.awaited.Store(true)
-		}
+		p.await(f, r)
 		return f, true, late
 	}
 	// The flight outlives the request that began it, if others ride along.
 	ctx, cancel := context.WithCancel(context.Background())
-	f = &flight{done: make(chan struct{}), empty: make(chan struct{}), cancel: cancel, riders: 1}
-	f.awaited.Store(!r.Ahead)
-	p.flights[r.Key] = f
+	f = &flight{name: name, done: make(chan struct{}), empty: make(chan struct{}), cancel: cancel, riders: 1}
+	p.await(f, r)
+	p.flights[name] = f
 	p.stats.Fetches++
 	p.wg.Go(func() { p.fly(ctx, f, r) })
 	return f, false, false
+}
+
+// await notes that somebody waits for a flight, which then earns extra requests
+// as one.
+func (p *Pool) await(f *flight, r Request) {
+	if !r.Ahead && !f.awaited.Swap(true) {
+		p.budget.earn()
+	}
 }
 
 func (f *flight) over() bool {
@@ -228,7 +260,7 @@ func (f *flight) over() bool {
 // ride waits for the flight and opens the file.
 func (p *Pool) ride(ctx context.Context, f *flight, r Request, late bool) (*Served, error) {
 	if !late {
-		defer p.leave(f, r.Key)
+		defer p.leave(f)
 	}
 	select {
 	case <-f.done:
@@ -254,11 +286,15 @@ func (p *Pool) kept(f *flight, key string) (*Served, error) {
 	if err != nil {
 		return nil, errAgain
 	}
+	if e.Source != f.meta.Source { // another flight's: of proxies that r may not ask
+		e.Close()
+		return nil, errAgain
+	}
 	return &Served{File: e.File, Size: e.Size, Meta: e.Meta, Outcomes: f.outcomes}, nil
 }
 
 // leave ends a flight that nobody rides any more.
-func (p *Pool) leave(f *flight, key string) {
+func (p *Pool) leave(f *flight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f.riders--; f.riders > 0 {
@@ -267,14 +303,21 @@ func (p *Pool) leave(f *flight, key string) {
 	close(f.empty)
 	if !f.over() {
 		f.cancel()
-		p.drop(f, key) // who comes now must not board it
+		p.forget(f) // who comes now must not board it
 	}
 }
 
-// drop makes the key free for another flight. p.mu is held.
-func (p *Pool) drop(f *flight, key string) {
-	if p.flights[key] == f {
-		delete(p.flights, key)
+// drop makes the name free for another flight.
+func (p *Pool) drop(f *flight) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(f)
+}
+
+// forget is drop while p.mu is held.
+func (p *Pool) forget(f *flight) {
+	if p.flights[f.name] == f {
+		delete(p.flights, f.name)
 	}
 }
 
@@ -290,7 +333,7 @@ func (p *Pool) fly(ctx context.Context, f *flight, r Request) {
 	p.mu.Lock()
 	close(f.done)
 	if err != nil || !r.Keep {
-		p.drop(f, r.Key)
+		p.forget(f)
 	}
 	p.mu.Unlock()
 	if err != nil {
@@ -302,7 +345,5 @@ func (p *Pool) fly(ctx context.Context, f *flight, r Request) {
 		return
 	}
 	<-p.store.Commit(f.spool, r.Key, f.meta) // the store logs its errors
-	p.mu.Lock()
-	p.drop(f, r.Key)
-	p.mu.Unlock()
+	p.drop(f)
 }

@@ -2,12 +2,14 @@ package pool
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/agent/upstream"
 	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/report"
 )
 
 // When another proxy is asked although one has not failed yet. A proxy that
@@ -18,6 +20,7 @@ const (
 	hedgeLatest  = time.Second            // and for a large file in whose middle nothing comes for so long
 	smallFile    = 64 << 20               // bound of files that come in one piece
 	absenceGrace = time.Second            // for the others, once the answer would be "not found"
+	lookEvery    = 50 * time.Millisecond  // at those who are late
 )
 
 // Rounds of a request: the proxies whose failure may have passed are asked
@@ -29,8 +32,6 @@ const (
 	longPause  = 5 * time.Second
 )
 
-var errLost = errors.New("another proxy was faster")
-
 // A race is the work of one flight: attempts one after the other, or beside.
 type race struct {
 	p       *Pool
@@ -40,10 +41,7 @@ type race struct {
 	ended   chan *attempt
 	started time.Time
 
-	order    []int // targets in the order of this request
-	prompt   int   // how many of them are not late
-	asked    []bool
-	forced   bool // proxies are asked although they seem dead
+	sides    []side // by target
 	running  []*attempt
 	outcomes []Outcome // by target; the last one of each
 	round    int
@@ -51,161 +49,243 @@ type race struct {
 	begun    *part     // of a transfer that was cut; nil if there is none
 }
 
+// A side is how one target takes part in a race.
+type side struct {
+	rank  rank
+	force bool // asked although it seems dead, or is slow, busy or paused
+	state state
+}
+
+// A rank tells who is asked first; targets of one rank are asked in their order.
+type rank int
+
+const (
+	prompt rank = iota
+	late        // often overtaken; slow, busy or paused for a moment
+	dead        // left alone; asked rather than none
+	ranks
+)
+
+type state int
+
+const (
+	untried state = iota
+	running
+	ended
+)
+
 // race asks the targets until one serves the file. outcomes are those of the
 // targets that were asked; all of them if there is an error.
 func (p *Pool) race(ctx context.Context, r Request, f *flight) (won *attempt, outcomes []Outcome, err error) {
-	rc := &race{p: p, r: r, f: f, ctx: ctx, ended: make(chan *attempt), started: time.Now(), asked: make([]bool, len(r.Targets)), outcomes: make([]Outcome, len(r.Targets))}
-	for i, t := range r.Targets {
-		rc.outcomes[i] = Outcome{Proxy: t.Name, Class: upstream.NotAsked, Detail: "not asked", Gatekeeper: t.Gatekeeper, Full: t.Full && !t.Partial}
-	}
+	rc := &race{p: p, r: r, f: f, ctx: ctx, ended: make(chan *attempt), started: time.Now()}
+	rc.line()
 	won, err = rc.run()
 	rc.callOff()
+	if e, ok := err.(*Error); ok {
+		e.Outcomes = rc.outcomes
+		if e.Local == nil {
+			e.Verdict = Judge(r.Rules, rc.outcomes)
+		}
+	}
 	if err != nil {
 		return nil, rc.outcomes, err
 	}
 	for i, o := range rc.outcomes {
-		if rc.asked[i] && i != won.target {
+		if rc.sides[i].state != untried && i != won.target {
 			outcomes = append(outcomes, o)
 		}
 	}
 	return won, outcomes, nil
 }
 
-// callOff ends what still runs and waits for it.
+// callOff ends what still runs. It is not waited for: nothing may end a read of
+// a disk, and bytes that nobody wants are judged to the end.
 func (rc *race) callOff() {
 	for _, a := range rc.running {
-		a.cancel(errLost)
+		a.cancel()
+		o := &rc.outcomes[a.target]
+		o.Class, o.Took = decision.Cancelled, time.Since(a.started)
+		o.Detail = fmt.Sprint("given up after ", report.Round(o.Took))
 	}
-	for range rc.running {
-		a := <-rc.ended
-		rc.outcomes[a.target] = a.outcome
-		rc.keep(a)
-		if a.spool != nil { // as good, and too late
-			a.spool.Discard()
-		}
-	}
+	lost := rc.running
 	rc.running = nil
-	if rc.begun != nil {
-		rc.begun.spool.Discard()
-		rc.begun = nil
-	}
+	rc.p.wg.Go(func() {
+		for range lost {
+			a := <-rc.ended
+			a.cut.discard()
+			a.unused.discard()
+			if a.spool != nil { // as good, and too late
+				a.spool.Discard()
+			}
+		}
+	})
+	rc.begun.discard()
+	rc.begun = nil
 }
 
+// run returns the attempt that served the file. Of an error that is an [*Error]
+// the verdict is still to be found.
 func (rc *race) run() (*attempt, error) {
-	rc.line()
-	if !rc.next(false) && !rc.force() {
-		return nil, rc.verdict()
+	if !rc.next(ranks) {
+		return nil, &Error{}
 	}
 	for {
-		timer := time.NewTimer(rc.wait())
-		select {
-		case a := <-rc.ended:
-			timer.Stop()
-			rc.remove(a)
-			rc.outcomes[a.target] = a.outcome
-			rc.keep(a)
-			switch {
-			case a.local != nil:
-				return nil, &Error{Verdict: Unavailable, Outcomes: rc.outcomes, Local: a.local}
-			case a.spool != nil:
-				rc.judge(a)
-				return a, nil
-			case a.outcome.Class == decision.Forbidden && a.outcome.Gatekeeper:
-				return nil, rc.verdict()
-			}
-			if !rc.goOn() {
-				return nil, rc.verdict()
-			}
-		case <-timer.C:
-			if rc.settled() {
-				return nil, rc.verdict()
-			}
-			rc.hedge()
-		case <-rc.ctx.Done():
-			timer.Stop()
-			return nil, context.Cause(rc.ctx)
-		}
-	}
-}
-
-// line puts the targets in the order of this request: those that work, those
-// that are late, those that seem dead.
-func (rc *race) line() {
-	var late []int
-	for i, t := range rc.r.Targets {
+		a, err := rc.await()
 		switch {
-		case !t.Ready():
-		case rc.p.standings.demoted(t.Upstream):
-			late = append(late, i)
-		default:
-			rc.order = append(rc.order, i)
+		case err != nil:
+			return nil, err
+		case a == nil && rc.settled():
+			return nil, &Error{}
+		case a == nil:
+			rc.hedge()
+			continue
+		}
+		rc.end(a)
+		switch {
+		case a.local != nil:
+			return nil, &Error{Verdict: Unavailable, Local: a.local}
+		case a.spool != nil:
+			rc.judge(a)
+			return a, nil
+		case a.outcome.Class == decision.Forbidden && a.outcome.Gatekeeper, !rc.goOn():
+			return nil, &Error{}
 		}
 	}
-	rc.prompt = len(rc.order)
-	rc.order = append(rc.order, late...)
 }
 
-// next asks the next target in line, and reports whether there was one.
-func (rc *race) next(hedge bool) bool {
-	for _, i := range rc.order {
-		if !rc.asked[i] && rc.mayAsk(i) {
-			rc.ask(i, hedge)
-			return true
+// await returns the next attempt that ends, nil if it is time to look at those
+// that run.
+func (rc *race) await() (*attempt, error) {
+	timer := time.NewTimer(rc.wait())
+	defer timer.Stop()
+	select {
+	case a := <-rc.ended:
+		return a, nil
+	case <-rc.ctx.Done():
+		return nil, context.Cause(rc.ctx)
+	case <-timer.C:
+	}
+	select {
+	case a := <-rc.ended: // just in time
+		return a, nil
+	default:
+		return nil, nil
+	}
+}
+
+// end notes how an attempt ended.
+func (rc *race) end(a *attempt) {
+	rc.running = slices.DeleteFunc(rc.running, func(b *attempt) bool { return a == b })
+	rc.outcomes[a.target] = a.outcome
+	rc.keep(a.cut)
+	rc.keep(a.unused)
+	s := &rc.sides[a.target]
+	s.state = ended
+	if a.outcome.Class != upstream.NotAsked {
+		return
+	}
+	// It was ready a moment ago: if nobody else has the file, it is forced.
+	*s = rc.place(a.target)
+	if a.force {
+		s.state = ended
+	} else {
+		s.force, s.rank = true, max(s.rank, late)
+	}
+}
+
+// line puts the targets in the order of this request.
+func (rc *race) line() {
+	for i, t := range rc.r.Targets {
+		rc.sides = append(rc.sides, rc.place(i))
+		rc.outcomes = append(rc.outcomes, Outcome{Proxy: t.Name, Class: upstream.NotAsked, Detail: "not asked", Gatekeeper: t.decides(), Full: t.Full && !t.Partial})
+	}
+}
+
+// place returns how a target takes part by its health now. A gatekeeper keeps
+// its place as long as it can be asked: nobody behind it may decide instead.
+func (rc *race) place(i int) side {
+	switch t := rc.r.Targets[i]; {
+	case t.Dead():
+		return side{rank: dead, force: true}
+	case t.decides():
+		return side{rank: prompt, force: true}
+	case !t.Ready():
+		return side{rank: late, force: true}
+	case rc.p.standings.demoted(t.Upstream):
+		return side{rank: late}
+	}
+	return side{}
+}
+
+// next asks the next target of a rank below bound, and reports whether there was
+// one. Who is kept from requests is forced only when nobody else is left.
+func (rc *race) next(bound rank) bool {
+	if rc.guarded() {
+		return false
+	}
+	for r := range bound {
+		for i, s := range rc.sides {
+			switch {
+			case s.rank != r || s.state != untried || !rc.mayAsk(i):
+			case r > prompt && s.force && (len(rc.running) > 0 || !rc.worth()):
+			case rc.outcomes[i].Class != upstream.NotAsked && !rc.p.budget.spend(): // asked before
+			default:
+				rc.ask(i, false)
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// mayAsk reports whether the gatekeepers before a target let it be asked: what
-// one of them cannot judge goes to the next gatekeeper, and to nobody else.
+// mayAsk reports whether the gatekeepers before a target let it be asked. What
+// the last resort of a policy cannot judge goes to the next gatekeeper, and to
+// nobody else; any other one must have been asked, if it can be.
 func (rc *race) mayAsk(i int) bool {
-	if rc.r.Targets[i].Gatekeeper {
+	if rc.r.Targets[i].decides() {
 		return true
 	}
 	for j, t := range rc.r.Targets[:i] {
-		if t.Last && rc.outcomes[j].Class != decision.Missing {
+		s := rc.sides[j]
+		switch {
+		case !t.decides():
+		case t.Last && !rc.outcomes[j].missing():
+			return false
+		case s.state == running, s.rank < dead && rc.outcomes[j].Class == upstream.NotAsked:
 			return false
 		}
 	}
 	return true
 }
 
-// force asks the proxies that seem dead, when nobody else has an answer: better
-// late than never. It reports whether there was one.
-func (rc *race) force() bool {
-	if rc.forced || rc.round > 0 || !rc.worth() {
-		return false
-	}
-	for _, o := range rc.outcomes {
-		if o.Class == decision.Missing {
-			return false // a definite answer of one, none of the others: fail fast
-		}
-	}
-	rc.forced = true
-	rc.order, rc.prompt = rc.order[:0], 0
-	for i := range rc.r.Targets {
-		rc.order = append(rc.order, i)
-	}
-	return rc.next(false)
+// guarded reports whether a gatekeeper is being asked. Beside it nobody else
+// begins: its refusal must be heard.
+func (rc *race) guarded() bool {
+	return slices.ContainsFunc(rc.running, func(a *attempt) bool { return a.outcome.Gatekeeper })
 }
 
 // goOn asks whoever is next after a failure, and reports whether anything is on
 // its way.
 func (rc *race) goOn() bool {
 	if rc.settleBy.IsZero() && Judge(rc.r.Rules, rc.outcomes) == Absent {
-		// Enough for an answer; but the others may know a version that is new.
+		// Enough for an answer; but the others may know a version that is new. Who
+		// is late is not waited for.
 		rc.settleBy = time.Now().Add(absenceGrace)
-		rc.order = rc.order[:rc.prompt] // who is late now is not waited for
-		for rc.next(false) {
-		}
 	}
 	if !rc.settleBy.IsZero() {
+		for rc.next(late) {
+		}
 		return len(rc.running) > 0
 	}
-	return rc.next(false) || len(rc.running) > 0 || rc.force() || rc.again()
+	return rc.next(ranks) || len(rc.running) > 0 || rc.again()
 }
 
-func (rc *race) settled() bool { return !rc.settleBy.IsZero() && !time.Now().Before(rc.settleBy) }
+// settled reports whether the answer is "not found". What is here already is
+// judged to the end.
+func (rc *race) settled() bool {
+	return !rc.settleBy.IsZero() && !time.Now().Before(rc.settleBy) &&
+		!slices.ContainsFunc(rc.running, func(a *attempt) bool { return a.whole.Load() })
+}
 
 // again starts another round with those whose failure may have passed.
 func (rc *race) again() bool {
@@ -231,12 +311,11 @@ func (rc *race) again() bool {
 	case <-rc.ctx.Done():
 		return false
 	}
-	rc.order, rc.prompt = targets, 0
 	for _, i := range targets {
-		rc.asked[i] = false
+		rc.sides[i] = side{rank: dead, force: true}
 	}
-	rc.forced = true
-	return rc.next(false)
+	rc.ask(targets[0], false)
+	return true
 }
 
 // worth reports whether somebody waits for the file. If not, the flight is
@@ -252,22 +331,29 @@ func (rc *race) worth() bool {
 // passing reports whether a failure may be over when it is tried again.
 func passing(c decision.Class) bool {
 	switch c {
-	case decision.Timeout, decision.Silent, decision.Stalled, decision.Reset, decision.ServerError, decision.RateLimited, decision.DNSFailure, decision.Refused, decision.Missing:
+	case decision.Timeout, decision.Silent, decision.Stalled, decision.Reset, decision.ServerError, decision.RateLimited, decision.DNSFailure, decision.Refused, decision.Missing, decision.NoProxyPath:
 		return true
 	}
 	return false
 }
 
-// wait returns how long nothing needs to be done.
+// wait returns how long nothing needs to be done. Whoever is late was looked at.
 func (rc *race) wait() time.Duration {
 	if !rc.settleBy.IsZero() {
-		return time.Until(rc.settleBy)
+		return max(time.Until(rc.settleBy), lookEvery)
 	}
 	wait := time.Minute
-	for _, a := range rc.running {
-		wait = min(wait, rc.patience(a)-a.idle())
+	if rc.guarded() {
+		return wait
 	}
-	return max(wait, time.Millisecond)
+	for _, a := range rc.running {
+		left := rc.patience(a) - a.idle()
+		if left <= 0 {
+			left = lookEvery
+		}
+		wait = min(wait, left)
+	}
+	return wait
 }
 
 // patience returns how long a proxy may keep silent before another is asked.
@@ -281,27 +367,28 @@ func (rc *race) patience(a *attempt) time.Duration {
 	return hedgeUnknown
 }
 
-// hedge asks one more proxy if all that were asked are late. Gatekeepers are
-// never raced: the first one's refusal must be heard.
+// hedge asks one more proxy if all that were asked are late, but none that is
+// kept from requests unless they are, too. Gatekeepers are never raced.
 func (rc *race) hedge() {
-	late := 0
+	if rc.guarded() {
+		return
+	}
+	last := prompt
 	for _, a := range rc.running {
-		if rc.r.Targets[a.target].Gatekeeper {
+		if a.idle() < rc.patience(a) {
 			return
 		}
-		if a.idle() >= rc.patience(a) {
-			late++
-		}
-	}
-	if late < len(rc.running) {
-		return
+		last = max(last, rc.sides[a.target].rank)
 	}
 	// Once per silence: whoever is late now is given another while.
 	for _, a := range rc.running {
-		a.heard.Store(int64(time.Since(a.started)))
+		a.excused = time.Since(a.started)
 	}
-	for _, i := range rc.order {
-		if !rc.asked[i] && rc.mayAsk(i) && !rc.r.Targets[i].Gatekeeper {
+	for r := range ranks {
+		for i, s := range rc.sides {
+			if s.rank != r || s.state != untried || s.force && r > last || rc.r.Targets[i].decides() || !rc.mayAsk(i) {
+				continue
+			}
 			if rc.f.awaited.Load() && rc.p.budget.spend() {
 				rc.p.count(func(s *Stats) { s.Hedges++ })
 				rc.ask(i, true)
@@ -311,33 +398,27 @@ func (rc *race) hedge() {
 	}
 }
 
-// judge remembers who was late, or failed where another one served.
+// judge remembers who was late, or failed where another one served. What
+// becomes of a checksum database says nothing of who serves modules.
 func (rc *race) judge(won *attempt) {
-	rc.p.standings.won(rc.r.Targets[won.target].Upstream)
+	lost := func(i int) {
+		if t := rc.r.Targets[i]; !t.Partial {
+			rc.p.standings.lost(t.Upstream)
+		}
+	}
+	if t := rc.r.Targets[won.target]; !t.Partial {
+		rc.p.standings.won(t.Upstream)
+	}
 	for _, a := range rc.running {
 		if won.hedge && a.started.Before(won.started) {
-			rc.p.standings.lost(rc.r.Targets[a.target].Upstream)
+			lost(a.target)
 		}
 	}
 	for i, o := range rc.outcomes {
 		switch o.Class {
-		case "", decision.Missing, decision.Cancelled, upstream.NotAsked:
+		case "", decision.Missing, decision.Cancelled, upstream.NotAsked, upstream.Unfit:
 		default:
-			rc.p.standings.lost(rc.r.Targets[i].Upstream)
-		}
-	}
-}
-
-func (rc *race) verdict() error {
-	rc.callOff()
-	return &Error{Verdict: Judge(rc.r.Rules, rc.outcomes), Outcomes: rc.outcomes}
-}
-
-func (rc *race) remove(a *attempt) {
-	for i, b := range rc.running {
-		if a == b {
-			rc.running = append(rc.running[:i], rc.running[i+1:]...)
-			return
+			lost(i)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (u *Upstream) bodyFailure(a *attempt, err error) error {
 // works, or says nothing about it.
 func harmless(c decision.Class) bool {
 	switch c {
-	case decision.Missing, decision.Forbidden, decision.RateLimited, decision.Unauthorized, decision.NotAllowed, decision.Cancelled, NotAsked, WrongPart:
+	case decision.Missing, decision.Forbidden, decision.RateLimited, decision.Unauthorized, decision.NotAllowed, decision.Cancelled, NotAsked, Unfit:
 		return true
 	}
 	return false

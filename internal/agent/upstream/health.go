@@ -35,6 +35,9 @@ const (
 	// unnamedPause is that of a proxy which gets too many requests and does not
 	// say when it wants the next one.
 	unnamedPause = time.Second
+	// slotWait is how long a forced request waits for others to end. A large file
+	// may take long.
+	slotWait = time.Minute
 )
 
 // busyShare is from which share of its limit on a proxy is busy: the rest is for
@@ -141,7 +144,7 @@ func (u *Upstream) takeSlot(ctx context.Context, force bool) *Failure {
 		return nil
 	default:
 	}
-	timer := time.NewTimer(u.Limits.FirstByte)
+	timer := time.NewTimer(slotWait)
 	defer timer.Stop()
 	select {
 	case u.slots <- struct{}{}:

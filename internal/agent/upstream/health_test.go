@@ -311,7 +311,7 @@ func TestEndlessPause(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		f := get(u, true)
-		if took := time.Since(start); f == nil || f.Class != NotAsked || took > 2*shortPause {
+		if took := time.Since(start); f == nil || f.Class != NotAsked || took > 3*shortPause {
 			t.Errorf("got %v after %v", f, took)
 		}
 	})
@@ -409,7 +409,7 @@ func TestInFlight(t *testing.T) {
 
 func TestNoSlot(t *testing.T) {
 	inBubble(t, silent, func(t *testing.T, w *world) {
-		u := w.upstream(Config{InFlight: 1, Limits: Limits{FirstByte: 5 * time.Second}})
+		u := w.upstream(Config{InFlight: 1, Limits: Limits{FirstByte: slotWait}})
 		go get(u, false)
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -419,6 +419,6 @@ func TestNoSlot(t *testing.T) {
 		go get(u, true) // takes the slot when it is free
 		synctest.Wait()
 		start = time.Now()
-		want(t, "full", get(u, true), NotAsked, start, 5*time.Second)
+		want(t, "full", get(u, true), NotAsked, start, slotWait)
 	})
 }

@@ -149,7 +149,7 @@ func TestWrongPart(t *testing.T) {
 	if !u.Ready() {
 		t.Errorf("state %s", u.State())
 	}
-	if f == nil || f.Class != upstream.WrongPart || f.Status != 206 || !strings.Contains(f.Detail, "another part") {
+	if f == nil || f.Class != upstream.Unfit || f.Status != 206 || !strings.Contains(f.Detail, "another part") {
 		t.Errorf("got %+v", f)
 	}
 }

@@ -181,7 +181,7 @@ func (u *Upstream) Resume(ctx context.Context, path string, r modproxy.Resume, f
 	}
 	if err != nil {
 		if r.From > 0 && (err.Class == decision.BadStatus || err.Class == decision.WrongContent) {
-			err.Class = WrongPart
+			err.Class = Unfit
 		}
 		finish(err)
 		return nil, nil, err
@@ -209,10 +209,10 @@ func (u *Upstream) send(ctx context.Context, path string, r modproxy.Resume, lim
 // before, is busy or asked for a pause: it says nothing about the file.
 const NotAsked decision.Class = "not-asked"
 
-// WrongPart is the class of an answer to a request for the rest of a file that
-// is not that rest: the proxy has packed the file otherwise, or knows no parts.
-// It may have the whole file all the same.
-const WrongPart decision.Class = "wrong-part"
+// Unfit is the class of an answer that does not fit what the caller has already,
+// which is nobody's fault: asked for the rest of a file, a proxy that has packed
+// it otherwise or knows no parts may have the whole of it.
+const Unfit decision.Class = "unfit"
 
 func (u *Upstream) notAsked(format string, args ...any) *Failure {
 	return &Failure{Upstream: u.Name, Class: NotAsked, Detail: "not asked: " + fmt.Sprintf(format, args...)}

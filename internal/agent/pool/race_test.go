@@ -1,0 +1,438 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/agent/upstream"
+)
+
+// A proxy that works again serves all who ask for its first file, not the trial
+// alone.
+func TestRecovery(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		p := w.proxy(nil, upstream.Config{})
+		p.open()
+		p.set(after(50*time.Millisecond, fine))
+		time.Sleep(5 * time.Second)
+		w.all(10, p)
+	})
+}
+
+// More files than a proxy may be asked for at a time wait for each other.
+func TestManyAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		p := w.proxy(after(100*time.Millisecond, fine), upstream.Config{InFlight: 4})
+		w.all(50, p)
+	})
+}
+
+// "Not found" of the first proxy leaves the second one, whatever keeps requests
+// away from it usually.
+func TestSecondAfterNotFound(t *testing.T) {
+	for name, prepare := range map[string]func(p *proxy){
+		"healthy": func(*proxy) {},
+		"busy": func(p *proxy) {
+			p.set(after(2*time.Second, fine))
+			go fill(p)
+			synctest.Wait()
+			p.set(fine)
+		},
+		"slow": func(p *proxy) {
+			p.set(after(5*time.Millisecond, fine))
+			for range 1000 {
+				fill(p)
+				time.Sleep(100 * time.Millisecond)
+			}
+			if p.State() != upstream.Slow {
+				t.Error("not slow")
+			}
+		},
+		"paused": func(p *proxy) {
+			p.set(retryAfter(429, 2))
+			fill(p)
+			p.set(fine)
+		},
+		"open, and works again": func(p *proxy) {
+			p.open()
+			p.set(fine)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				first := w.proxy(status(404), upstream.Config{})
+				second := w.proxy(fine, upstream.Config{InFlight: 1, Slow: time.Millisecond})
+				prepare(second)
+				w.wantSource(request("file", first, second), second)
+			})
+		})
+	}
+}
+
+// fill asks a proxy for a small file.
+func fill(p *proxy) {
+	if a, done, f := p.Get(context.Background(), "example.com/m/@v/v1.0.0.mod", true); f == nil {
+		a.Body.Close()
+		done(nil)
+	}
+}
+
+func retryAfter(code, seconds int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		w.WriteHeader(code)
+	}
+}
+
+// Who seems dead is asked last, and not for a file that nobody waits for.
+func TestDeadLast(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		dead, slow := w.proxy(nil, upstream.Config{}), w.proxy(fine, upstream.Config{InFlight: 1})
+		dead.open()
+		dead.set(silent)
+		slow.set(after(time.Second, fine))
+		go fill(slow)
+		synctest.Wait()
+		w.wantSource(request("file", dead, slow), slow)
+		if n := dead.requests(); n != 0 {
+			t.Errorf("the dead one had %d requests", n)
+		}
+		r := request("ahead", dead)
+		r.Ahead = true
+		dead.open()
+		w.wantVerdict(r, Unavailable)
+		if n := dead.requests(); n != 0 {
+			t.Errorf("%d requests for a file that nobody waits for", n)
+		}
+		dead.set(fine)
+		w.wantSource(request("file", dead), dead)
+	})
+}
+
+// While a gatekeeper can be asked, nobody behind it is, however little it is
+// asked for otherwise.
+func TestGatekeeperDecides(t *testing.T) {
+	for name, prepare := range map[string]func(w *world, gate *proxy){
+		"healthy": func(*world, *proxy) {},
+		"busy": func(_ *world, gate *proxy) {
+			gate.set(after(2*time.Second, fine))
+			go fill(gate)
+			synctest.Wait()
+		},
+		"paused": func(_ *world, gate *proxy) {
+			gate.set(retryAfter(429, 2))
+			fill(gate)
+		},
+		"often overtaken": func(w *world, gate *proxy) {
+			for range lossesToDemote {
+				w.standings.lost(gate.Upstream)
+			}
+		},
+		"works again": func(_ *world, gate *proxy) {
+			gate.open()
+			time.Sleep(5 * time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				gate, behind := w.proxy(nil, upstream.Config{Gatekeeper: true, InFlight: 1}), w.proxy(fine, upstream.Config{})
+				prepare(w, gate)
+				gate.set(after(100*time.Millisecond, status(403)))
+				w.wantVerdict(request("file", gate, behind), Denied)
+				gate.set(after(100*time.Millisecond, fine))
+				w.wantSource(request("file", gate, behind), gate)
+				if n := behind.requests(); n != 0 {
+					t.Errorf("%d requests behind the gatekeeper", n)
+				}
+				gate.set(status(502))
+				w.wantSource(request("file", gate, behind), behind) // in its outage
+			})
+		})
+	}
+}
+
+// A gatekeeper is waited for before anybody behind it, by hedges, too, and when
+// the answer is "not found" already.
+func TestGatekeeperIsNotRaced(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		first := w.proxy(status(404), upstream.Config{Full: true})
+		gate, behind := w.proxy(after(500*time.Millisecond, status(403)), upstream.Config{Gatekeeper: true}), w.proxy(fine, upstream.Config{})
+		w.wantVerdict(request("file", first, gate, behind), Denied)
+		first.set(silent)
+		w.wantVerdict(request("file", first, gate, behind), Denied)
+		if n := behind.requests(); n != 0 {
+			t.Errorf("%d requests behind the gatekeeper", n)
+		}
+		first.set(status(404))
+		gate.set(status(404))
+		w.wantSource(request("file", first, gate, behind), behind)
+	})
+}
+
+// "Not found" that took as long as a time-out is no judgement of a gatekeeper.
+func TestLateGatekeeper(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		gate, behind := w.proxy(after(slowAbsence+time.Second, status(404)), upstream.Config{Gatekeeper: true}), w.proxy(fine, upstream.Config{})
+		gate.Last = true
+		w.wantVerdict(request("file", gate, behind), TimedOut)
+		if n := behind.requests(); n != 0 {
+			t.Errorf("%d requests behind the gatekeeper", n)
+		}
+		gate.set(status(404))
+		w.wantSource(request("file", gate, behind), behind)
+	})
+}
+
+// What a gatekeeper says of a checksum database is no decision, and what any
+// proxy does with it is not held against its modules.
+func TestDatabaseBesideModules(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		gate, direct := w.proxy(status(403), upstream.Config{Gatekeeper: true}), w.proxy(fine, upstream.Config{})
+		gate.Partial = true
+		for i := range 2 * lossesToDemote {
+			w.wantSource(request(fmt.Sprint(i), gate, direct), direct)
+		}
+		if w.standings.demoted(gate.Upstream) {
+			t.Error("demoted")
+		}
+	})
+}
+
+// Whoever is silent is overtaken, and soon goes behind the others until he has
+// served again.
+func TestStandings(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		first, second := w.proxy(silent, upstream.Config{}), w.proxy(fine, upstream.Config{})
+		for i := range lossesToDemote {
+			start := time.Now()
+			w.wantSource(request(fmt.Sprint(i), first, second), second)
+			if took := time.Since(start); took != hedgeUnknown {
+				t.Errorf("overtaken after %v", took)
+			}
+		}
+		first.requests()
+		start := time.Now()
+		w.wantSource(request("behind", first, second), second)
+		if took := time.Since(start); took != 0 || first.requests() != 0 {
+			t.Errorf("not behind: %v", took)
+		}
+		first.set(fine)
+		time.Sleep(shortestDemoted)
+		w.wantSource(request("tried", first, second), first)
+		w.wantSource(request("again", first, second), first)
+	})
+}
+
+// "Not found" of one that mirrors everything is the answer, after a moment for
+// those who know a version that is new.
+func TestAbsenceGrace(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		full, other := w.proxy(status(404), upstream.Config{Full: true}), w.proxy(silent, upstream.Config{})
+		start := time.Now()
+		w.wantVerdict(request("file", full, other), Absent)
+		if took := time.Since(start); took != absenceGrace {
+			t.Errorf("after %v", took)
+		}
+		other.set(after(absenceGrace-1, fine))
+		w.wantSource(request("file", full, other), other)
+
+		// What is here is judged to the end.
+		other.set(after(absenceGrace/2, fine))
+		r := request("file", full, other)
+		r.Accept = func(ctx context.Context, b Body) (store.Meta, error) {
+			time.Sleep(absenceGrace)
+			return equal(content)(ctx, b)
+		}
+		w.wantSource(r, other)
+	})
+}
+
+// A failure that may have passed is followed by another round.
+func TestRounds(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		n := 0
+		p := w.proxy(func(rw http.ResponseWriter, r *http.Request) {
+			if n++; n < maxRounds {
+				rw.WriteHeader(503)
+				return
+			}
+			fine(rw, r)
+		}, upstream.Config{})
+		w.wantSource(request("file", p), p)
+		if n := w.Stats().Retries; n != maxRounds-1 {
+			t.Errorf("%d rounds", n)
+		}
+		p.set(retryAfter(503, 3))
+		go func() {
+			time.Sleep(time.Second)
+			p.set(fine)
+		}()
+		start := time.Now()
+		w.wantSource(request("file", p), p)
+		if took := time.Since(start); took < 3*time.Second/2 || took > 5*time.Second {
+			t.Errorf("asked again after %v", took)
+		}
+		p.set(retryAfter(503, 3600))
+		start = time.Now()
+		w.wantVerdict(request("file", p), Unavailable)
+		if time.Since(start) != 0 {
+			t.Error("waited for a pause that is too long")
+		}
+		p.set(fine)
+		w.wantSource(request("other", p), p) // it was about the one file
+	})
+}
+
+// Extra requests stay within the budget, however bad things are, and none is
+// made for a file that nobody waits for.
+func TestBudget(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		p := w.proxy(status(429), upstream.Config{})
+		const clients = 100
+		extra := func(ahead bool) int {
+			for i := range clients {
+				r := request(fmt.Sprint(i), p)
+				r.Ahead = ahead
+				w.wantVerdict(r, Unavailable)
+				time.Sleep(10 * time.Second)
+			}
+			return p.requests() - clients
+		}
+		if n := extra(true); n != 0 {
+			t.Errorf("%d extra requests for files that nobody waits for", n)
+		}
+		if n := extra(false); n < extraBurst || n > extraBurst+clients/20 {
+			t.Errorf("%d extra requests for %d clients", n, clients)
+		}
+	})
+}
+
+// Each request beyond the first of a proxy is paid for, and what is shared earns
+// nothing.
+func TestBudgetOfManyProxies(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var list []*proxy
+		for range 4 {
+			list = append(list, w.proxy(after(100*time.Millisecond, status(500)), upstream.Config{}))
+		}
+		const clients = 100
+		for i := range clients {
+			var wg sync.WaitGroup
+			for range 5 {
+				wg.Go(func() { w.fetch(request(fmt.Sprint(i), list...)) })
+			}
+			wg.Wait()
+		}
+		sent := 0
+		for _, p := range list {
+			sent += p.requests()
+		}
+		extra := sent - clients*len(list)
+		if extra < extraBurst || extra > extraBurst+clients/20 {
+			t.Errorf("%d extra requests", extra)
+		}
+	})
+}
+
+// Nothing needs to be done while a gatekeeper is silent, and little while
+// another proxy is.
+func TestWaitsInPeace(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		for _, gatekeeper := range []bool{true, false} {
+			p := w.proxy(nil, upstream.Config{Gatekeeper: gatekeeper})
+			rc := &race{p: w.Pool, r: request("file", p), f: &flight{}}
+			rc.line()
+			rc.running = []*attempt{{started: time.Now().Add(-time.Minute), outcome: rc.outcomes[0]}}
+			rc.hedge()
+			if wait := rc.wait(); wait < hedgeSoonest {
+				t.Errorf("the next look is after %v", wait)
+			}
+		}
+	})
+}
+
+// Nobody waits for a proxy that was overtaken.
+func TestWinnerDoesNotWait(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		first := w.proxy(after(350*time.Millisecond, func(rw http.ResponseWriter, _ *http.Request) { rw.Write([]byte("large")) }), upstream.Config{})
+		second := w.proxy(after(100*time.Millisecond, fine), upstream.Config{})
+		r := request("file", first, second)
+		r.Accept = func(ctx context.Context, b Body) (store.Meta, error) {
+			if b.Size != int64(len(content)) {
+				time.Sleep(time.Minute)
+			}
+			return equal(content)(ctx, b)
+		}
+		start := time.Now()
+		w.wantSource(r, second)
+		if took := time.Since(start); took != hedgeUnknown+100*time.Millisecond {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+// Who may ask fewer proxies shares no fetch with who may ask more.
+func TestRoutesShareNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		corp, pub := w.proxy(after(time.Second, fine), upstream.Config{}), w.proxy(status(404), upstream.Config{Full: true})
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { w.wantSource(request("file", corp, pub), corp) })
+			wg.Go(func() { w.wantVerdict(request("file", pub), Absent) })
+		}
+		wg.Wait()
+		if n := corp.requests(); n != 1 {
+			t.Errorf("%d requests by three that share a route", n)
+		}
+	})
+}
+
+// An answer that the caller has no use for is nobody's fault: the next one is
+// asked, and nothing remembers it.
+func TestNext(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		list := []*proxy{w.proxy(fine, upstream.Config{}), w.proxy(fine, upstream.Config{})}
+		for range 5 {
+			r := request("tile", list...)
+			r.Alone = true
+			r.Accept = func(context.Context, Body) (store.Meta, error) {
+				return store.Meta{}, fmt.Errorf("%w: no use", ErrNext)
+			}
+			w.wantVerdict(r, Failed)
+		}
+		for _, p := range list {
+			if p.State() != upstream.Healthy || p.requests() != 5 {
+				t.Errorf("%s is %s", p.Name, p.State())
+			}
+		}
+		if n := w.store.Stats().Quarantined; n != 0 {
+			t.Errorf("%d answers in the quarantine", n)
+		}
+	})
+}
+
+// Requests with a purpose of their own do not share a fetch.
+func TestAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		p := w.proxy(after(time.Second, fine), upstream.Config{})
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				r := request("tile", p)
+				r.Alone = true
+				w.wantSource(r, p)
+			})
+		}
+		wg.Wait()
+		if n := p.requests(); n != 3 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
