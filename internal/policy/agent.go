@@ -27,7 +27,7 @@ type Agent struct {
 	Databases []string // GOSUMDB values that are answered; Go's own
 
 	Cert, Key, ClientCA string // PEM files, relative to the policy file; plain http
-	Username, Password  string // templates: what clients have to show; nothing
+	Username, Password  string // templates: what clients have to show, over TLS; nothing
 
 	Connect   time.Duration // until a proxy has accepted, TLS included; 3 s
 	FirstByte time.Duration // from the request to the answer's first byte; 10 s
@@ -135,6 +135,7 @@ func (p *Policy) readAgent(d *decoder, n *yaml.Node) {
 		{a.Cert, a.Key, "tls.cert", `"key"`}, {a.Key, a.Cert, "tls.key", `"cert"`},
 		{a.ClientCA, a.Cert, "tls.client_ca", `"cert" and "key"`},
 		{a.Username, a.Password, "username", `"password"`}, {a.Password, a.Username, "password", `"username"`},
+		{a.Username, a.Cert, "username", `"tls" with "cert" and "key"`},
 	} {
 		if pair.has != "" && pair.lacks == "" {
 			d.errs = append(d.errs, &Error{ID: idMissing, Place: a.Places[pair.key], Msg: pair.key + " of agent needs " + pair.other + ", too"})
