@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bufio"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -106,6 +107,7 @@ AGENT
 `)
 	const private = "/git.corp.example.com/team/private/@v/v1.0.0.mod"
 	locked := Access{Username: "ci", Password: "s3cret"}
+	both := Access{Username: "ci", Password: "s3cret", ClientCA: x509.NewCertPool()}
 	for _, tt := range []struct {
 		name           string
 		access         Access
@@ -125,6 +127,7 @@ AGENT
 		{"login without TLS", locked, false, false, "ci", "s3cret", private, 401},
 		{"health for all", locked, false, false, "", "", "/healthz", 200},
 		{"meters not", locked, false, false, "", "", "/metrics", 401},
+		{"a certificate and a login, login alone", both, false, true, "ci", "s3cret", "/" + quoteMod, 401},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := httptest.NewUnstartedServer(NewServer(l.Agent, tt.access, nil).handler(tt.loopback))
@@ -151,10 +154,21 @@ AGENT
 			}
 		})
 	}
-	rec := httptest.NewRecorder()
-	l.Handler(func(*http.Request) bool { return false }).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/", nil))
-	if strings.Contains(rec.Body.String(), "corp") {
-		t.Errorf("the status page tells strangers %s", rec.Body)
+	p.SetFault("500")
+	for path, want := range map[string]string{
+		"/": "module proxy", "/readyz": "ready", "/metrics": `upstream_up{proxy="2"}`, "/rsc.io/quote/@v/v1.0.0.zip": "no module proxy could serve",
+		"/sumdb/" + proxytest.SumDBName + "/lookup/rsc.io/quote@v1.0.0": "cannot be asked",
+	} {
+		rec := httptest.NewRecorder()
+		l.Handler(func(*http.Request) bool { return false }).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		if text := rec.Body.String(); !strings.Contains(text, want) || strings.Contains(text, "corp") || strings.Contains(text, "pub") {
+			t.Errorf("%s tells strangers %s", path, text)
+		}
+		rec = httptest.NewRecorder()
+		l.Handler(nil).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		if text := rec.Body.String(); !strings.Contains(text, "corp") && !strings.Contains(text, "pub") {
+			t.Errorf("%s does not tell the others: %s", path, text)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/org/goproxy-setup/internal/agent/upstream"
 	"github.com/org/goproxy-setup/internal/checksum"
 	"github.com/org/goproxy-setup/internal/goenv"
+	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
 )
@@ -41,6 +42,9 @@ type Config struct {
 	GoSum *checksum.GoSum
 	// Private are patterns of private modules beside the policy's.
 	Private string
+	// Unlisted are patterns of modules that are in no checksum database, beside
+	// the private ones.
+	Unlisted string
 	// Getenv is the environment for HTTPS_PROXY and its kin; nil is empty.
 	Getenv func(string) string
 	// Credentials returns user and password for an entry; nil is none.
@@ -68,7 +72,7 @@ type Agent struct {
 
 	mu        sync.Mutex                 // guards the fields below
 	databases map[string]*sumdb.Database // by verifier key; open as long as the agent
-	served    map[string]bool            // versions that were served, as "path@version"
+	served    map[string]bool            // what exists: "path@version", and "path" if a list of it has versions
 	draining  bool
 }
 
@@ -202,16 +206,20 @@ func (a *Agent) Close() {
 // maxServed bounds how many versions are remembered as served.
 const maxServed = 100_000
 
-// remember notes that a version exists: it was served.
-func (a *Agent) remember(m module.Version) {
+// remember notes what a file that was served, of so many bytes, proves to
+// exist: its version, and versions that a list has. A branch may be gone
+// tomorrow, and a module without a tag has an empty list.
+func (a *Agent) remember(f modproxy.File, size int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.served) >= maxServed {
 		clear(a.served) // the store knows most of them, too
 	}
-	a.served[m.String()] = true
-	if tagged(m.Version) {
-		a.served[m.Path] = true
+	if f.Version != "" && !changes(f) {
+		a.served[f.Path+"@"+f.Version] = true
+	}
+	if tagged(f.Version) || f.Kind == modproxy.List && size > 0 {
+		a.served[f.Path] = true
 	}
 }
 

@@ -2,14 +2,19 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/org/goproxy-setup/internal/agent/store"
 	"github.com/org/goproxy-setup/internal/policy"
@@ -154,6 +159,92 @@ func TestEmptyList(t *testing.T) {
 	}
 }
 
+// The list of a module without tags is empty, however often it is asked for.
+func TestModuleWithoutTags(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	l := start(t, two(p.URL, p.URL+"/ok=b"))
+	for range 2 {
+		for _, path := range []string{"example.com/pseudo/@latest", "example.com/pseudo/@v/list"} {
+			if err := os.RemoveAll(filepath.Join(l.store.Dir(), "../../mutable")); err != nil { // nothing is fresh any more
+				t.Fatal(err)
+			}
+			if status, body := l.get(path); status != 200 || l.last().Result != ResultFetched || strings.HasSuffix(path, "list") != (body == "") {
+				t.Errorf("%s: %d %q, %+v", path, status, body, l.last())
+			}
+		}
+	}
+	if n := l.store.Stats().Quarantined; n != 0 {
+		t.Errorf("%d files were refused", n)
+	}
+}
+
+// A database that does not have a version leaves it to the next one.
+func TestDatabases(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	_, other, err := note.GenerateKey(nil, "other.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, fmt.Sprintf(`
+environments: {default: {chain: [%q]}}
+agent:
+  databases: ["%s %s/404", %q]`, p.URL, other, p.URL, proxytest.GOSUMDB)+limits)
+	if status, _ := l.get(quoteZip); status != 200 || l.last().Grade != store.Verified {
+		t.Errorf("%d, %+v", status, l.last())
+	}
+}
+
+// What GONOSUMDB names is asked of all proxies, and of no checksum database.
+func TestUnlisted(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	l := start(t, two(p.URL, p.URL+"/ok=b"))
+	c := configOf(t, two(p.URL, p.URL+"/ok=b"))
+	c.Unlisted = "rsc.io"
+	if err := l.Reload(c); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := l.get(quoteZip); status != 200 || l.last().Grade != store.Pinned {
+		t.Errorf("%d, %+v", status, l.last())
+	}
+	for _, r := range p.Requests() {
+		if strings.Contains(r.Path, "/lookup/") {
+			t.Errorf("asked for %s", r.Path)
+		}
+	}
+}
+
+// A reload does not touch a request that is on its way.
+func TestReloadWhileServing(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	l := start(t, "environments: {default: {chain: [\""+p.URL+"/zip:slow=200ms\"]}}\nAGENT\n")
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if status, body := l.get(quoteZip); status != 200 || len(body) != 2987 {
+			t.Errorf("%d, %d bytes", status, len(body))
+		}
+	})
+	until(t, func() bool { return p.Count(quoteZip) > 0 })
+	if err := l.Reload(configOf(t, "environments: {default: {chain: [\""+p.URL+"/500\"]}}\nAGENT\n")); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if status, _ := l.get("rsc.io/quote/@v/v1.0.0.zip"); status != 502 {
+		t.Errorf("the old chain is still asked: %d", status)
+	}
+}
+
+// until waits for something that another goroutine does.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for range 10_000 {
+		if done() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("it did not happen in 10 s")
+}
+
 // All proxies have the same other bytes: as loud as the go command.
 func TestTampered(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
@@ -209,9 +300,14 @@ func TestKnownIsNeverAbsent(t *testing.T) {
 	if status, body := l.get(quoteZip); status == 404 || status == 200 {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, _ := l.get("rsc.io/quote/@v/list"); status == 404 {
-		t.Error("the list is absent")
+	if status, body := l.get("rsc.io/quote/@v/list"); status != 502 && status != 503 {
+		t.Errorf("the list: %d %s", status, body)
 	}
+	p.SetFault("empty")
+	if status, body := l.get("rsc.io/quote/@v/list"); status != 502 && status != 503 {
+		t.Errorf("an empty list: %d %s", status, body)
+	}
+	p.SetFault("404")
 	if status, _ := l.get("rsc.io/quote/@v/v1.9.9.mod"); status != 404 {
 		t.Errorf("another version: %d", status)
 	}
@@ -229,11 +325,6 @@ AGENT
 `)
 	if status, body := l.get(quoteZip); status != 403 || !strings.Contains(body, "gate: 403 Forbidden") {
 		t.Errorf("%d %s", status, body)
-	}
-	if n := len(p.Requests()); n != 1 {
-		for _, r := range p.Requests() {
-			t.Log(r.RawURL)
-		}
 	}
 	for _, r := range p.Requests() {
 		if !strings.HasPrefix(r.Prefix, "/403") && !strings.Contains(r.Path, "/sumdb/") {
@@ -257,9 +348,7 @@ func TestHerd(t *testing.T) {
 		req, _ := http.NewRequestWithContext(leaver, http.MethodGet, srv.URL+"/"+quoteZip, nil)
 		http.DefaultClient.Do(req)
 	})
-	for p.Count(quoteZip) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return p.Count(quoteZip) > 0 })
 	for range 200 {
 		wg.Go(func() {
 			resp, err := http.Get(srv.URL + "/" + quoteZip)
@@ -274,9 +363,7 @@ func TestHerd(t *testing.T) {
 			sizes[n]++
 		})
 	}
-	for l.pool.Stats().Shared == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return l.pool.Stats().Shared > 0 })
 	leave()
 	wg.Wait()
 	if len(sizes) != 1 || sizes[2987] != 200 {

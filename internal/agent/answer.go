@@ -12,6 +12,7 @@ import (
 	"github.com/org/goproxy-setup/internal/agent/pool"
 	"github.com/org/goproxy-setup/internal/agent/store"
 	"github.com/org/goproxy-setup/internal/agent/upstream"
+	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/modproxy"
 )
 
@@ -72,19 +73,7 @@ func refused(what string, err error) *refusal {
 
 // explain says in a few lines why no proxy could serve a file.
 func explain(what string, e *pool.Error) string {
-	var head string
-	switch e.Verdict {
-	case pool.Absent:
-		head = "not found: " + what
-	case pool.Denied:
-		head = what + " is not allowed"
-	case pool.Tampered:
-		head = what + ": SECURITY ERROR: every proxy that has it sends other bytes than it must have.\n" +
-			"They were changed on the way, or the version was changed after it was published."
-	default:
-		head = "no module proxy could serve " + what + "; this does not mean that it does not exist"
-	}
-	lines := []string{head}
+	lines := []string{headline(what, e)}
 	next := ""
 	for _, o := range e.Outcomes {
 		if o.Class == upstream.NotAsked && o.Detail == "not asked" && e.Verdict == pool.Denied {
@@ -99,6 +88,45 @@ func explain(what string, e *pool.Error) string {
 		lines = append(lines, "next: "+next)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// headline says the same without a word of the proxies.
+func headline(what string, e *pool.Error) string {
+	switch e.Verdict {
+	case pool.Absent:
+		return "not found: " + what
+	case pool.Denied:
+		return what + " is not allowed"
+	case pool.Tampered:
+		return what + ": SECURITY ERROR: every proxy that has it sends other bytes than it must have.\n" +
+			"They were changed on the way, or the version was changed after it was published."
+	}
+	return "no module proxy could serve " + what + "; this does not mean that it does not exist"
+}
+
+const askOperator = "\nnext: ask whoever runs this agent; its log has the cause"
+
+// forStrangers returns r, the answer to err, for somebody who may not know which
+// proxies the agent asks. A gatekeeper's words are for whoever wants the module.
+func forStrangers(what string, r *refusal, err error) *refusal {
+	e, ok := errors.AsType[*pool.Error](err)
+	if !ok {
+		return r
+	}
+	s := *r
+	s.text = what + ": the agent cannot keep it"
+	if e.Local == nil {
+		s.text = headline(what, e)
+		for _, o := range e.Outcomes {
+			if o.Gatekeeper && o.Class == decision.Forbidden {
+				s.text += "\n" + o.Detail
+			}
+		}
+	}
+	if r.result == ResultFailed {
+		s.text += askOperator
+	}
+	return &s
 }
 
 // What the go command shows of an error's body. It prints nothing at all if one

@@ -7,22 +7,30 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/org/goproxy-setup/internal/modproxy"
 )
 
-// Access is who may come in by listeners that other machines reach.
+// Access is who may come in by listeners that other machines reach. Clients
+// have to show all that it names.
 type Access struct {
 	Certificate        *tls.Certificate // nil is plain http
 	ClientCA           *x509.CertPool   // client certificates are checked against it; nil asks for none
 	Username, Password string           // of clients; "" asks for none
 }
+
+// open reports whether clients need to show nothing.
+func (a *Access) open() bool { return a.Password == "" && a.ClientCA == nil }
 
 // Bounds of the HTTP server. There is no limit on the time until an answer
 // begins: a go command that waits is better off than one that is lied to.
@@ -35,7 +43,7 @@ const (
 // A Server serves an agent on any number of listeners.
 type Server struct {
 	agent  *Agent
-	access Access
+	access atomic.Pointer[Access]
 	log    *slog.Logger
 
 	mu      sync.Mutex // guards the field below
@@ -48,7 +56,20 @@ func NewServer(a *Agent, access Access, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{agent: a, access: access, log: log}
+	s := &Server{agent: a, log: log}
+	s.access.Store(&access)
+	return s
+}
+
+// Renew puts another certificate and login in force. Whether listeners speak
+// TLS, and whose client certificates they take, stays as it was at their start.
+func (s *Server) Renew(access Access) {
+	old := s.access.Load()
+	if access.Certificate == nil || old.Certificate == nil {
+		return
+	}
+	access.ClientCA = old.ClientCA
+	s.access.Store(&access)
 }
 
 // Listen serves the address, "IP:PORT" with port 0 for any free one, until
@@ -63,14 +84,14 @@ func (s *Server) Listen(address string) (url string, err error) {
 	srv := &http.Server{
 		Handler:           s.handler(local.IP.IsLoopback()),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: log.New(io.Discard, "", 0), // what strangers do wrong is no news
+		ErrorLog: log.New(serverLog{s.log}, "", 0),
 	}
 	serve := srv.Serve
-	if s.access.Certificate != nil && !local.IP.IsLoopback() {
+	if access := s.access.Load(); access.Certificate != nil && !local.IP.IsLoopback() {
 		scheme = "https"
-		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*s.access.Certificate}}
-		if s.access.ClientCA != nil {
-			srv.TLSConfig.ClientCAs, srv.TLSConfig.ClientAuth = s.access.ClientCA, tls.VerifyClientCertIfGiven
+		srv.TLSConfig = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.access.Load().Certificate, nil }}
+		if access.ClientCA != nil {
+			srv.TLSConfig.ClientCAs, srv.TLSConfig.ClientAuth = access.ClientCA, tls.VerifyClientCertIfGiven
 		}
 		serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
 	}
@@ -108,12 +129,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // handler returns the handler of one listener.
 func (s *Server) handler(loopback bool) http.Handler {
-	h := s.agent.Handler(func(r *http.Request) bool { return loopback || s.proven(r) })
-	if loopback || s.access.Password == "" && s.access.ClientCA == nil {
-		return h
-	}
+	h := s.agent.Handler(func(r *http.Request) bool { return loopback && ownHost(r.Host) || s.proven(r) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" && !s.proven(r) {
+		if r.ContentLength != 0 { // nobody reads it, but the server waits for its end
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTimeout))
+		}
+		if !loopback && !s.access.Load().open() && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" && !s.proven(r) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="goproxy-setup agent"`)
 			(&refusal{status: http.StatusUnauthorized, text: "this module proxy wants a login\n" +
 				"next: put machine, login and password into the file that NETRC names"}).write(w)
@@ -123,16 +144,26 @@ func (s *Server) handler(loopback bool) http.Handler {
 	})
 }
 
+// ownHost reports whether a client on this machine may mean the agent by this
+// name. A web page can make a name of its own lead to 127.0.0.1, and read what
+// is served there: whoever asks for such a name is a stranger.
+func ownHost(hostport string) bool {
+	host := (&url.URL{Host: hostport}).Hostname()
+	_, err := netip.ParseAddr(host)
+	return err == nil || !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost")
+}
+
 // proven reports whether a client has shown over TLS who it is.
 func (s *Server) proven(r *http.Request) bool {
-	if r.TLS == nil {
+	access := s.access.Load()
+	if r.TLS == nil || access.open() || access.ClientCA != nil && len(r.TLS.VerifiedChains) == 0 {
 		return false
 	}
-	if len(r.TLS.VerifiedChains) > 0 {
+	if access.Password == "" {
 		return true
 	}
 	user, password, ok := r.BasicAuth()
-	return ok && s.access.Password != "" && same(user, s.access.Username) && same(password, s.access.Password)
+	return ok && same(user, access.Username) && same(password, access.Password)
 }
 
 // same compares secrets in a time that tells nothing.
@@ -145,5 +176,16 @@ func same(a, b string) bool {
 func OnLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	ip := net.ParseIP(strings.TrimSuffix(host, "%lo"))
-	return err == nil && ip != nil && ip.IsLoopback()
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// A serverLog passes on what net/http says of this machine. What strangers do
+// wrong is no news, and a panic is logged by the handler.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Write(p []byte) (int, error) {
+	if line := string(p); strings.HasPrefix(line, "http: Accept error") {
+		l.log.Warn("connections cannot be taken", "err", modproxy.Line(line))
+	}
+	return len(p), nil
 }

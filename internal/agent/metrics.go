@@ -6,10 +6,12 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/org/goproxy-setup/internal/agent/upstream"
 	"github.com/org/goproxy-setup/internal/decision"
 )
 
@@ -78,11 +80,12 @@ func (x exposition) value(name string, v float64, labels ...string) {
 var labelEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 // writeMetrics writes everything that is counted. No name of a module is among
-// it: whoever reads meters need not know what is built.
-func (a *Agent) writeMetrics(w io.Writer) {
+// it: whoever reads meters need not know what is built. Proxies have numbers
+// unless their names may be told.
+func (a *Agent) writeMetrics(w io.Writer, names bool) {
 	x := exposition{w}
 	a.requestMetrics(x)
-	a.upstreamMetrics(x)
+	a.upstreamMetrics(x, names)
 	st, pl := a.store.Stats(), a.pool.Stats()
 	for _, m := range []struct {
 		name, kind, help string
@@ -137,25 +140,41 @@ func (a *Agent) requestMetrics(x exposition) {
 	x.value("response_bytes_total", float64(m.bytes))
 }
 
-func (a *Agent) upstreamMetrics(x exposition) {
-	names := upstreamNames(a.plan.Load().upstreams)
+func (a *Agent) upstreamMetrics(x exposition, names bool) {
+	list := labelled(a.plan.Load().upstreams, names)
+	labels := slices.Sorted(maps.Keys(list))
 	x.family("upstream_up", "gauge", "1 if requests are sent to the proxy, 0 while it is left out.")
-	for _, name := range slices.Sorted(maps.Keys(names)) {
+	for _, label := range labels {
 		up := 1.0
-		if !names[name].Ready() {
+		if !list[label].Ready() {
 			up = 0
 		}
-		x.value("upstream_up", up, "proxy", name)
+		x.value("upstream_up", up, "proxy", label)
 	}
 	x.family("upstream_requests_total", "counter", "Requests to a proxy by the class of their outcome; served if it has none.")
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		classes := names[name].Status().Classes
+	for _, label := range labels {
+		classes := list[label].Status().Classes
 		for _, c := range slices.Sorted(maps.Keys(classes)) {
-			x.value("upstream_requests_total", float64(classes[c]), "proxy", name, "class", string(cmp.Or(c, decision.Class("served"))))
+			x.value("upstream_requests_total", float64(classes[c]), "proxy", label, "class", string(cmp.Or(c, decision.Class("served"))))
 		}
 	}
 	x.family("upstream_bytes_total", "counter", "Bytes of bodies that a proxy has sent.")
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		x.value("upstream_bytes_total", float64(names[name].Status().Bytes), "proxy", name)
+	for _, label := range labels {
+		x.value("upstream_bytes_total", float64(list[label].Status().Bytes), "proxy", label)
 	}
+}
+
+// labelled returns proxies by name, each name once, or by number in their order.
+func labelled(list []*upstream.Upstream, names bool) map[string]*upstream.Upstream {
+	m := map[string]*upstream.Upstream{}
+	for i, u := range list {
+		label := u.Name
+		if !names {
+			label = strconv.Itoa(i + 1)
+		}
+		if m[label] == nil {
+			m[label] = u
+		}
+	}
+	return m
 }

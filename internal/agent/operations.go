@@ -11,11 +11,9 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/org/goproxy-setup/internal/agent/sumdb"
-	"github.com/org/goproxy-setup/internal/agent/upstream"
+	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/goenv"
 )
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // operations answers what the people who run the agent ask.
 func (v *visit) operations(path string) error {
@@ -36,9 +34,12 @@ func (v *visit) operations(path string) error {
 			break
 		}
 		fmt.Fprintln(v.w, "ready")
+		if v.trusted && v.plan.private != "" { // see decision.RunningAgent
+			fmt.Fprintln(v.w, decision.PrivateLine+v.plan.private)
+		}
 	case "metrics":
 		h.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		v.a.writeMetrics(v.w)
+		v.a.writeMetrics(v.w, v.trusted)
 	default:
 		v.status()
 	}
@@ -77,17 +78,17 @@ func (v *visit) sumdb(path string) error {
 	if d == nil {
 		return &refusal{status: http.StatusNotFound, text: "this agent does not answer for that checksum database", result: ResultAbsent}
 	}
-	if m, ok := lookupOf(rest); ok && v.plan.isPrivate(m) {
+	if m, ok := lookupOf(rest); ok && v.plan.isUnlisted(m) {
 		return &refusal{status: http.StatusForbidden, result: ResultDenied,
-			text: m + " is private: its name does not leave this machine\nnext: set GONOSUMDB to the pattern of your private modules"}
+			text: m + " is private, or in no checksum database: its name does not leave this machine\nnext: set GONOSUMDB to the pattern of such modules"}
 	}
 	body, contentType, err := d.Serve(v.r.Context(), rest)
 	if err != nil {
-		return sumRefusal(err)
+		return v.sumRefusal(d, err)
 	}
 	v.event.Result, v.event.Bytes = ResultHit, int64(len(body))
 	v.w.Header().Set("Content-Type", contentType)
-	v.w.Header().Set("Content-Length", itoa(int64(len(body))))
+	v.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if v.r.Method != http.MethodHead {
 		v.w.Write(body)
 	}
@@ -95,7 +96,7 @@ func (v *visit) sumdb(path string) error {
 }
 
 // sumRefusal turns an error of a checksum database into an answer.
-func sumRefusal(err error) error {
+func (v *visit) sumRefusal(d *database, err error) error {
 	e, ok := errors.AsType[*sumdb.Error](err)
 	if !ok {
 		return err
@@ -106,7 +107,12 @@ func sumRefusal(err error) error {
 	case sumdb.Security:
 		return &refusal{status: http.StatusBadGateway, text: "SECURITY ERROR: " + e.Error(), result: ResultFailed}
 	}
-	return &refusal{status: http.StatusBadGateway, text: e.Error(), result: ResultFailed}
+	text := e.Error()
+	if !v.trusted { // it names the routes
+		v.a.log.Warn("checksum database not reachable", "database", d.spec.Name, "err", err)
+		text = "the checksum database " + d.spec.Name + " cannot be asked now" + askOperator
+	}
+	return &refusal{status: http.StatusBadGateway, text: text, result: ResultFailed}
 }
 
 // lookupOf returns the module path that a database's path asks about.
@@ -118,15 +124,4 @@ func lookupOf(path string) (string, bool) {
 	escaped, _, _ := strings.Cut(rest, "@")
 	m, err := module.UnescapePath(escaped)
 	return m, err == nil
-}
-
-// upstreamNames returns the names of the plan's proxies, each once.
-func upstreamNames(list []*upstream.Upstream) map[string]*upstream.Upstream {
-	names := map[string]*upstream.Upstream{}
-	for _, u := range list {
-		if names[u.Name] == nil {
-			names[u.Name] = u
-		}
-	}
-	return names
 }

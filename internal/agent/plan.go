@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -10,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/mod/module"
 
 	"github.com/org/goproxy-setup/internal/agent/pool"
 	"github.com/org/goproxy-setup/internal/agent/sumdb"
@@ -24,6 +28,7 @@ import (
 type plan struct {
 	Config
 	private   string // patterns
+	unlisted  string // patterns of modules that no checksum database is asked for; the private ones are among them
 	direct    bool   // the chain ends with "direct"
 	upstreams []*upstream.Upstream
 	chain     []link
@@ -54,9 +59,8 @@ func newPlan(c Config, log *slog.Logger) (_ *plan, err error) {
 		c.Getenv = func(string) string { return "" }
 	}
 	p := &plan{Config: c, wg: &sync.WaitGroup{}}
-	lists := append(slices.Clone(c.Settings.Private), c.Private)
-	// go matches nothing that stands after a blank: meant to be private all the same.
-	p.private = strings.ReplaceAll(strings.Trim(strings.Join(lists, ","), ","), " ", "")
+	p.private = joinPatterns(append(slices.Clone(c.Settings.Private), c.Private)...)
+	p.unlisted = joinPatterns(p.private, c.Unlisted)
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	defer func() {
@@ -213,9 +217,31 @@ func (d *database) worked(name string) {
 	}
 }
 
+// joinPatterns returns one list of several. go matches nothing that stands after
+// a blank: it is meant to be a pattern all the same.
+func joinPatterns(lists ...string) string {
+	return strings.ReplaceAll(strings.Trim(strings.Join(lists, ","), ","), " ", "")
+}
+
 // isPrivate reports whether the names of a module may reach proxies marked
 // private alone.
 func (p *plan) isPrivate(path string) bool { return goenv.MatchPatterns(p.private, path) }
+
+// isUnlisted reports whether no checksum database may be asked for a module.
+func (p *plan) isUnlisted(path string) bool { return goenv.MatchPatterns(p.unlisted, path) }
+
+// sums returns the hashes of a version from the first database that has it.
+func (p *plan) sums(ctx context.Context, m module.Version) (zip, gomod, name string, err error) {
+	for i := range p.databases {
+		d := &p.databases[i]
+		zip, gomod, err = d.Sums(ctx, m)
+		name = "the checksum database " + d.spec.Name
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return zip, gomod, name, err
+}
 
 // A denial is why nobody is asked for a module.
 type denial struct {

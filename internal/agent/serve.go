@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,16 +41,31 @@ func (a *Agent) Handler(trusted func(*http.Request) bool) http.Handler {
 		start := time.Now()
 		http.NewResponseController(w).SetWriteDeadline(time.Time{}) // that of the connection's last answer
 		v := &visit{a: a, plan: a.plan.Load(), w: w, r: r, trusted: trusted == nil || trusted(r), event: Event{Kind: "other"}}
-		err := v.serve()
-		if err != nil {
+		defer func() {
+			if bug := recover(); bug != nil {
+				v.bug(bug)
+			}
+			v.event.Took = time.Since(start)
+			a.meters.add(v.event)
+			if a.observe != nil && v.event.Kind != "other" {
+				a.observe(v.event)
+			}
+		}()
+		if err := v.serve(); err != nil {
 			v.refuse(err)
 		}
-		v.event.Took = time.Since(start)
-		a.meters.add(v.event)
-		if a.observe != nil && v.event.Kind != "other" {
-			a.observe(v.event)
-		}
 	})
+}
+
+// bug answers a panic. An answer that has begun is cut off by another panic,
+// which net/http knows, lest half a file looks whole.
+func (v *visit) bug(bug any) {
+	v.a.log.Error("a bug of the agent", "path", modproxy.Line(v.r.URL.Path), "panic", fmt.Sprint(bug), "stack", string(debug.Stack()))
+	v.event.Result, v.event.Cause = ResultFailed, "a bug of the agent: its log tells where"
+	if v.w.Header().Get("Content-Type") != "" {
+		panic(http.ErrAbortHandler)
+	}
+	(&refusal{status: http.StatusInternalServerError, text: v.event.Cause}).write(v.w)
 }
 
 // refuse answers an error.
@@ -61,6 +79,9 @@ func (v *visit) refuse(err error) {
 	if r.result == ResultFailed {
 		v.a.log.LogAttrs(v.r.Context(), slog.LevelWarn, "request failed", slog.String("path", modproxy.Line(v.r.URL.Path)),
 			slog.Int("status", r.status), slog.String("cause", modproxy.Line(r.text)))
+	}
+	if !v.trusted {
+		r = forStrangers(v.name(), r, err)
 	}
 	r.write(v.w)
 }
@@ -202,7 +223,7 @@ func (v *visit) fetched(f modproxy.File, key string, judge *accept.Vouchers, s *
 	if err := v.mayServe(f, judge, s.Meta); err != nil {
 		return err
 	}
-	v.a.remember(module.Version{Path: f.Path, Version: f.Version})
+	v.a.remember(f, s.Size)
 	if !changes(f) {
 		return v.send(f, s.File, s.Size, s.Meta)
 	}
@@ -292,14 +313,10 @@ func (v *visit) vouchers(f modproxy.File) *accept.Vouchers {
 		j.Patience = vouchPatience
 	}
 	switch {
-	case v.plan.isPrivate(f.Path):
+	case v.plan.isUnlisted(f.Path):
 		j.Pin = v.a.store.Pin
 	case len(v.plan.databases) > 0:
-		d := &v.plan.databases[0]
-		j.Sums = func(ctx context.Context, m module.Version) (zip, gomod, name string, err error) {
-			zip, gomod, err = d.Sums(ctx, m)
-			return zip, gomod, "the checksum database " + d.spec.Name, err
-		}
+		j.Sums = v.plan.sums
 	}
 	return j
 }
@@ -357,7 +374,7 @@ func (v *visit) stale(f modproxy.File, key string) bool {
 		return false
 	}
 	v.a.log.LogAttrs(v.r.Context(), slog.LevelWarn, "earlier answer served", slog.String("file", key), slog.Duration("age", time.Since(at).Round(time.Second)))
-	v.w.Header().Set("Age", itoa(int64(time.Since(at)/time.Second)))
+	v.w.Header().Set("Age", strconv.Itoa(int(time.Since(at)/time.Second)))
 	v.w.Header().Set("Warning", `110 - "no module proxy could be asked"`)
 	v.event.Result = ResultStale
 	return v.send(f, bytes.NewReader(data), int64(len(data)), store.Meta{}) == nil

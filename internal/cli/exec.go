@@ -125,7 +125,7 @@ func (r *agentRun) serveCommand(ctx context.Context, dir string, journal *agent.
 		return exitNoAgent, context.Cause(ctx)
 	}
 	was, _, _ := inherited(r.Host)
-	settings := decision.ThroughAgent(r.config.Settings, r.config.Agent.Databases, was, url)
+	settings := decision.ThroughAgent(r.config.Settings, r.config.Agent.Databases, was, url, "")
 	exit, err := runCommand(r.call, settings)
 	switch {
 	case err == nil:

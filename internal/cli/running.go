@@ -15,6 +15,7 @@ import (
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/probe"
+	"github.com/org/goproxy-setup/internal/site"
 )
 
 // runningAgent returns the agent that the options name, nil if they name none.
@@ -42,6 +43,7 @@ func (s *setup) runningAgent(p *loaded) (*decision.RunningAgent, error) {
 // well. Half of the time is left for the chain.
 func (s *setup) askAgent(ctx context.Context, in *decision.Input) {
 	a := in.Agent
+	a.Unknown = decision.PrivatePatterns(in)
 	base, err := url.Parse(a.URL)
 	if err != nil { // checked before
 		a.Evidence = decision.Evidence{Entry: decision.AgentName, Class: decision.NotAllowed, Detail: "its address is no URL"}
@@ -68,18 +70,24 @@ func (s *setup) askAgent(ctx context.Context, in *decision.Input) {
 	}
 }
 
+// maxReadyz bounds what an agent says of itself, in bytes.
+const maxReadyz = 64 << 10
+
 // askHealth asks a server that answers whether it is an agent, and ready.
 func (s *setup) askHealth(ctx context.Context, a *decision.RunningAgent, base *url.URL, set *policy.Settings) {
 	ctx, cancel := context.WithTimeout(ctx, min(set.Probe.Timeout, max(time.Second, time.Until(s.deadline)/2)))
 	defer cancel()
 	proxy := modproxy.HTTPProxy(set, s.Getenv)
-	client := &modproxy.Client{Base: base, HTTP: &http.Transport{
+	logins := site.Logins{Netrc: netrc.Parse(s.netrcText()), GOAUTH: s.Getenv("GOAUTH")}
+	client := &modproxy.Client{Base: base, User: logins.For(a.Entry(), base), HTTP: &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) { return proxy(r.URL) }, DisableKeepAlives: true,
 	}}
 	for _, path := range []string{"healthz", "readyz"} {
 		answer, err := client.Get(ctx, path)
 		if err == nil {
-			answer.Body.Close()
+			if body, err := answer.ReadAll(maxReadyz); err == nil && path == "readyz" {
+				a.Ready(string(body))
+			}
 			continue
 		}
 		e := modproxy.AsError(err)

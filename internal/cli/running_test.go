@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -24,7 +25,7 @@ func TestSetupAsksTheAgentItself(t *testing.T) {
 		healthz, readyz  int
 		fallback, reason string
 	}{
-		{"an agent", 200, 200, "", ""},
+		{"an agent", 200, 200, "", "does not say that it keeps secret.example.com private"},
 		{"another module proxy", 404, 404, "true", "what answers there is no agent: /healthz says 404 Not Found"},
 		{"draining", 200, 503, "true", "/readyz says 503 Service Unavailable"},
 		{"not well", 500, 200, "true", "/healthz says 500 Internal Server Error"},
@@ -37,12 +38,13 @@ func TestSetupAsksTheAgentItself(t *testing.T) {
 					w.WriteHeader(tt.healthz)
 				case "/readyz":
 					w.WriteHeader(tt.readyz)
+					io.WriteString(w, "ready\nprivate: git.example.com\n")
 				default:
 					proxy.ServeHTTP(w, r)
 				}
 			}))
 			defer agent.Close()
-			h, stdout, stderr := host(t, map[string]string{"GOENV": "off", "HTTPS_PROXY": "http://127.0.0.1:1"}, "setup", "--json", "--chain", p.URL+"/ok", "--agent", agent.URL)
+			h, stdout, stderr := host(t, map[string]string{"GOENV": "off", "HTTPS_PROXY": "http://127.0.0.1:1", "GOPRIVATE": "git.example.com,secret.example.com"}, "setup", "--json", "--chain", p.URL+"/ok", "--agent", agent.URL)
 			if exit := Main(t.Context(), h); exit != ExitOK {
 				t.Fatalf("exit %d: %s", exit, stderr)
 			}

@@ -4,25 +4,19 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
-// AgentPatterns returns the patterns of modules whose names an agent may send
-// to proxies marked private alone: the policy's and those that were set before.
-func AgentPatterns(s *policy.Settings, was Inherited) string {
-	return patterns(was.GOPRIVATE, was.GONOPROXY, was.GONOSUMDB, strings.Join(s.Private, ","))
-}
-
 // ThroughAgent returns the settings for a build whose one module proxy is the
 // agent at url. The agent routes by module, so nothing goes around it but what
 // it answers with "not found", in routed mode with "direct" in the chain. A
 // checksum database that the agent answers for, one of databases, is named
-// without a URL, which would go around it, too.
-func ThroughAgent(s *policy.Settings, databases []string, was Inherited, url string) []report.Setting {
+// without a URL, which would go around it, too. The agent does not know of
+// unknown, patterns, that their modules are private: it is not asked for them.
+func ThroughAgent(s *policy.Settings, databases []string, was Inherited, url, unknown string) []report.Setting {
 	chain := url
 	why := "the agent fails over, verifies and caches"
 	if s.Mode == policy.Routed && len(s.Chain) > 0 && s.Chain[len(s.Chain)-1].Name == "direct" {
@@ -30,12 +24,15 @@ func ThroughAgent(s *policy.Settings, databases []string, was Inherited, url str
 		why += "; what no proxy has is fetched directly"
 	}
 	nobody := report.Setting{Name: "GONOPROXY", Value: "none", Why: "the agent routes private modules"}
-	p := AgentPatterns(s, was)
-	if p != "" && chain == url && s.Mode == policy.Routed && !slices.ContainsFunc(s.Chain, func(e policy.Entry) bool { return e.Private }) {
+	p := PrivatePatterns(&Input{Settings: *s, Inherited: was})
+	switch {
+	case p != "" && chain == url && s.Mode == policy.Routed && !slices.ContainsFunc(s.Chain, func(e policy.Entry) bool { return e.Private }):
 		nobody.Value, nobody.Why = p, "no proxy of the chain may be asked for private modules: they are fetched from version control, as without the agent"
+	case unknown != "":
+		nobody.Value, nobody.Why = unknown, "the agent does not say that it keeps these private: they are fetched from version control, as without the agent"
 	}
 	list := []report.Setting{{Name: "GOPROXY", Value: chain, Why: why}, nobody}
-	if p != "" {
+	if p = patterns(p, was.GONOSUMDB); p != "" {
 		list = append(list, report.Setting{Name: "GONOSUMDB", Value: p, Why: "private modules are in no public checksum database"})
 	}
 	list = append(list, agentSumDB(s, databases, was))

@@ -21,6 +21,23 @@ type RunningAgent struct {
 	// Databases are the checksum databases that agents of this policy answer
 	// for, as values of GOSUMDB.
 	Databases []string `json:"databases"`
+	// Unknown are the patterns of private modules that this build knows of and
+	// the agent may not: it would ask public proxies for what they match.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// PrivateLine begins the line of an agent's /readyz that has its patterns of
+// private modules. Only clients to whom it serves such modules get it.
+const PrivateLine = "private: "
+
+// Ready notes what an agent says at /readyz.
+func (a *RunningAgent) Ready(body string) {
+	for line := range strings.Lines(body) {
+		if known, ok := strings.CutPrefix(strings.TrimSpace(line), PrivateLine); ok {
+			list := strings.Split(known, ",")
+			a.Unknown = strings.Join(slices.DeleteFunc(strings.Split(a.Unknown, ","), func(p string) bool { return slices.Contains(list, p) }), ",")
+		}
+	}
 }
 
 // Entry returns the agent as an entry of a chain. It may know of private
@@ -37,7 +54,8 @@ func AgentServes(in *Input) bool { return judgeAgent(in).why == "" }
 // An agentVerdict is what evidence means for a running agent.
 type agentVerdict struct {
 	verdict
-	why string // it cannot be used, "" if it can
+	why  string // it cannot be used, "" if it can
+	next string // what to do about why, "" if the evidence tells
 }
 
 func judgeAgent(in *Input) agentVerdict {
@@ -47,11 +65,17 @@ func judgeAgent(in *Input) agentVerdict {
 		v.why = "it did not answer in time"
 	case v.state == report.Down:
 		v.why = v.verdict.why
+	case in.Settings.Mode == policy.Enforced && in.Agent.Unknown != "":
+		v.why = "it does not say that it keeps " + in.Agent.Unknown + " private, and in enforced mode nothing goes around it"
+		v.next = tellAgent
 	case v.usable() && in.Settings.SumDB == policy.SumDBRequired && noSumDB(in):
 		v.why = "it does not serve the checksum database, and the policy says sumdb: required"
 	}
 	return v
 }
+
+// tellAgent is what to do about an agent that may not know what is private.
+const tellAgent = "write the patterns into \"private\" of the policy that the agent reads, and come in by loopback, or with TLS and a login"
 
 // noSumDB reports whether the agent was asked for the checksum database that the
 // build uses, and did not serve it.
@@ -86,7 +110,7 @@ func decideWithAgent(in Input) Decision {
 		}
 	}
 	row := rows([]verdict{v.verdict}, nil, AgentName)[0]
-	row.State, row.Cause, row.Use = report.Down, v.why, "left out"
+	row.State, row.Cause, row.Next, row.Use = report.Down, v.why, cmp.Or(v.next, row.Next), "left out"
 	d.Proxies = append([]report.Proxy{row}, d.Proxies...)
 	f := report.Finding{ID: "agent-down", Severity: severity(s.OnFallback), Title: "Agent not in use", Fix: row.Next}
 	f.Message = fmt.Sprintf("the agent at %s is not used: %s", goenv.Redact(in.Agent.URL), v.why)
@@ -117,7 +141,7 @@ func decideWithAgent(in Input) Decision {
 // throughAgent points the build at the agent.
 func throughAgent(in *Input, v verdict) Decision {
 	d := Decision{Outcome: report.OK, Primary: AgentName, Selected: AgentName}
-	d.Settings = ThroughAgent(&in.Settings, in.Agent.Databases, in.Inherited, in.Agent.URL)
+	d.Settings = ThroughAgent(&in.Settings, in.Agent.Databases, in.Inherited, in.Agent.URL, in.Agent.Unknown)
 	d.Chain, _ = goenv.ParseChain(report.Value(d.Settings, "GOPROXY")) // what we write, we read
 	d.Reasons = []string{"the agent serves; the proxies of the chain are its business"}
 	d.Proxies = rows([]verdict{v}, d.Chain, AgentName)
@@ -137,6 +161,13 @@ func throughAgent(in *Input, v verdict) Decision {
 	}
 	if f.ID != "" {
 		d.Findings = append(d.Findings, f)
+	}
+	if in.Agent.Unknown != "" {
+		d.Findings = append(d.Findings, report.Finding{
+			ID: "agent-private-unknown", Severity: report.Notice, Title: "Private modules go around the agent",
+			Message: "the agent does not say that it keeps " + in.Agent.Unknown + " private, so it is not asked for these modules: they are fetched from version control",
+			Fix:     tellAgent, Place: in.Settings.Places["private"],
+		})
 	}
 	if in.Settings.Mode == policy.Enforced && v.usable() && noSumDB(in) {
 		d.Findings = append(d.Findings, report.Finding{

@@ -45,6 +45,10 @@ func TestDecideWithAgent(t *testing.T) {
 		{"without it, enforced", settings(enforced, "g"), noDB, "", nil, report.OK, url, report.Usable, "agent-no-sumdb warning"},
 		{"without it, required", settings(routed, "a"), noDB, "a=ok", func(in *Input) { in.Settings.SumDB = policy.SumDBRequired },
 			report.Fallback, "https://a.example.com", report.Down, "agent-down warning"},
+		{"may not know what is private", settings(routed, "a direct"), served, "", func(in *Input) { in.Agent.Unknown = "git.example.com" },
+			report.OK, url + ",direct", report.Usable, "agent-private-unknown notice"},
+		{"may not know what is private, enforced", settings(enforced, "g"), served, "g=ok", func(in *Input) { in.Agent.Unknown = "git.example.com" },
+			report.Fallback, "https://g.example.com", report.Down, "agent-down warning"},
 		{"without it, switched off before", settings(enforced, "g"), noDB, "", func(in *Input) { in.Inherited.GOSUMDB = "off" }, report.OK, url, report.Usable, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -90,26 +94,30 @@ func TestThroughAgent(t *testing.T) {
 		settings policy.Settings
 		was      Inherited
 		url      string
+		unknown  string
 		want     map[string]string // "" is not set
 	}{
-		{"routed", settings(routed, "a direct"), Inherited{}, local,
+		{"routed", settings(routed, "a direct"), Inherited{}, local, "",
 			map[string]string{"GOPROXY": local + ",direct", "GONOPROXY": "none", "GONOSUMDB": "", "GOSUMDB": "sum.golang.org", "GOVCS": "", "HTTPS_PROXY": ""}},
-		{"the caller's patterns", settings(routed, "a direct"), Inherited{GOPRIVATE: "git.example.com", GONOSUMDB: "x.example.com"}, local,
+		{"the caller's patterns", settings(routed, "a direct"), Inherited{GOPRIVATE: "git.example.com", GONOSUMDB: "x.example.com"}, local, "",
 			map[string]string{"GONOPROXY": "none", "GONOSUMDB": "git.example.com,x.example.com"}},
-		{"nobody may be asked for them", settings(routed, "a b"), Inherited{GONOPROXY: "git.example.com"}, local,
+		{"the agent does not know them all", settings(routed, "p a"), Inherited{GOPRIVATE: "git.example.com,x.example.com"}, local, "x.example.com",
+			map[string]string{"GOPROXY": local, "GONOPROXY": "x.example.com", "GONOSUMDB": "git.example.com,x.example.com"}},
+		{"not listed is not private", settings(routed, "a b"), Inherited{GONOSUMDB: "*"}, local, "", map[string]string{"GONOPROXY": "none", "GONOSUMDB": "*"}},
+		{"nobody may be asked for them", settings(routed, "a b"), Inherited{GONOPROXY: "git.example.com"}, local, "",
 			map[string]string{"GOPROXY": local, "GONOPROXY": "git.example.com", "GONOSUMDB": "git.example.com"}},
-		{"a proxy may be asked for them", settings(routed, "p a"), Inherited{GOPRIVATE: "git.example.com"}, local, map[string]string{"GONOPROXY": "none"}},
-		{"enforced", settings(enforced, "g"), Inherited{GOPRIVATE: "git.example.com"}, local,
+		{"a proxy may be asked for them", settings(routed, "p a"), Inherited{GOPRIVATE: "git.example.com"}, local, "", map[string]string{"GONOPROXY": "none"}},
+		{"enforced", settings(enforced, "g"), Inherited{GOPRIVATE: "git.example.com"}, local, "",
 			map[string]string{"GOPROXY": local, "GONOPROXY": "none", "GONOSUMDB": "git.example.com", "GOVCS": "*:off"}},
-		{"another database", settings(routed, "a"), Inherited{GOSUMDB: "sum.golang.google.cn"}, local, map[string]string{"GOSUMDB": "sum.golang.org"}},
-		{"switched off before", settings(routed, "a"), Inherited{GOSUMDB: "off"}, local, map[string]string{"GOSUMDB": "off"}},
-		{"forward proxy", forward(settings(routed, "a direct")), Inherited{NoProxy: "x.example.com"}, local,
+		{"another database", settings(routed, "a"), Inherited{GOSUMDB: "sum.golang.google.cn"}, local, "", map[string]string{"GOSUMDB": "sum.golang.org"}},
+		{"switched off before", settings(routed, "a"), Inherited{GOSUMDB: "off"}, local, "", map[string]string{"GOSUMDB": "off"}},
+		{"forward proxy", forward(settings(routed, "a direct")), Inherited{NoProxy: "x.example.com"}, local, "",
 			map[string]string{"HTTPS_PROXY": "http://forward.example.com:3128", "NO_PROXY": "x.example.com,corp.example.com"}},
-		{"forward proxy, agent elsewhere", forward(settings(routed, "a direct")), Inherited{}, remote,
+		{"forward proxy, agent elsewhere", forward(settings(routed, "a direct")), Inherited{}, remote, "",
 			map[string]string{"NO_PROXY": "corp.example.com,agent.example.com"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			list := ThroughAgent(&tt.settings, []string{"sum.golang.org"}, tt.was, tt.url)
+			list := ThroughAgent(&tt.settings, []string{"sum.golang.org"}, tt.was, tt.url, tt.unknown)
 			for name, want := range tt.want {
 				if got := report.Value(list, name); got != want {
 					t.Errorf("%s=%q; want %q", name, got, want)
@@ -121,5 +129,20 @@ func TestThroughAgent(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An agent says what it keeps private; what it does not name it may not know.
+func TestAgentReady(t *testing.T) {
+	for body, want := range map[string]string{
+		"ready\n": "a.example.com,*.b.example.com",
+		"ready\nprivate: x.example.com,*.b.example.com\n":         "a.example.com",
+		"ready\r\nprivate: *.b.example.com,a.example.com\r\nmore": "",
+		"private: *": "a.example.com,*.b.example.com",
+	} {
+		a := RunningAgent{Unknown: "a.example.com,*.b.example.com"}
+		if a.Ready(body); a.Unknown != want {
+			t.Errorf("%q: %q; want %q", body, a.Unknown, want)
+		}
 	}
 }
