@@ -147,6 +147,7 @@ type agentRun struct {
 	config agent.Config
 	access agent.Access
 	log    *slog.Logger
+	opened *agentRun // with what listeners and store were opened; nil with --exec
 }
 
 // newAgentRun reads options and policy.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,8 +22,12 @@ import (
 // defaultListen is any free port of this machine.
 const defaultListen = "127.0.0.1:0"
 
-// drainTime is how long requests may take after SIGTERM.
-const drainTime = 30 * time.Second
+// After SIGTERM an agent that other machines reach goes on for lameTime, in which
+// balancers see that it is not ready; then requests may take drainTime.
+const (
+	lameTime  = 5 * time.Second
+	drainTime = 30 * time.Second
+)
 
 // serveAgent serves until it is told to end.
 func serveAgent(ctx context.Context, c *call) (exit int, err error) {
@@ -52,6 +57,8 @@ func serveAgent(ctx context.Context, c *call) (exit int, err error) {
 	}
 	defer a.Close()
 	srv := agent.NewServer(a, r.access, r.log)
+	opened := *r
+	r.opened = &opened
 	urls, err := r.listen(srv)
 	if err == nil {
 		err = r.announce(urls[0])
@@ -64,7 +71,7 @@ func serveAgent(ctx context.Context, c *call) (exit int, err error) {
 	for {
 		select {
 		case <-hangups:
-			r.reload(ctx, a)
+			r.reload(ctx, a, srv)
 			continue
 		case <-ctx.Done():
 		}
@@ -75,6 +82,9 @@ func serveAgent(ctx context.Context, c *call) (exit int, err error) {
 	}
 	a.Drain()
 	r.log.Info("draining")
+	if slices.ContainsFunc(opened.config.Agent.Listen, func(address string) bool { return !agent.OnLoopback(address) }) {
+		time.Sleep(lameTime)
+	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if err := srv.Shutdown(end); err != nil {
@@ -145,7 +155,7 @@ func (r *agentRun) logFindings(ctx context.Context) {
 }
 
 // reload reads the policy again. A bad one changes nothing.
-func (r *agentRun) reload(ctx context.Context, a *agent.Agent) {
+func (r *agentRun) reload(ctx context.Context, a *agent.Agent, srv *agent.Server) {
 	next := *r
 	fresh := *r.setup
 	fresh.findings, next.setup = nil, &fresh
@@ -158,10 +168,12 @@ func (r *agentRun) reload(ctx context.Context, a *agent.Agent) {
 		return
 	}
 	next.logFindings(ctx)
+	srv.Renew(next.access)
 	r.log.Info("policy reloaded", "environment", next.config.Settings.Environment)
-	if strings.Join(next.config.Agent.Listen, " ") != strings.Join(r.config.Agent.Listen, " ") || next.config.Agent.StoreDir != r.config.Agent.StoreDir ||
-		next.config.Agent.StoreSize != r.config.Agent.StoreSize || next.config.Agent.Cert != r.config.Agent.Cert {
-		r.log.Warn("listeners, certificates and the store change with a restart only")
+	now, then := next.config.Agent, r.opened.config.Agent
+	if !slices.Equal(now.Listen, then.Listen) || now.StoreDir != then.StoreDir || now.StoreSize != then.StoreSize ||
+		(now.Cert == "") != (then.Cert == "") || !next.access.ClientCA.Equal(r.opened.access.ClientCA) {
+		r.log.Warn("listeners, client_ca and the store change with a restart only")
 	}
 	*r = next
 }
