@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/org/goproxy-setup/internal/agent/store"
+	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/proxytest"
 )
@@ -330,6 +331,43 @@ AGENT
 		if !strings.HasPrefix(r.Prefix, "/403") && !strings.Contains(r.Path, "/sumdb/") {
 			t.Errorf("asked around the gatekeeper: %s", r.RawURL)
 		}
+	}
+}
+
+// A gatekeeper's refusal of what it has served before is one, and no outage.
+func TestNotStaleAfterRefusal(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	for fault, want := range map[string]struct {
+		status int
+		result Result
+	}{"403": {403, ResultDenied}, "404": {404, ResultAbsent}, "502": {200, ResultStale}} {
+		t.Run(fault, func(t *testing.T) {
+			l := start(t, "proxies: {gate: {url: \""+p.URL+"/ok="+fault+"\", gatekeeper: true, private: true}}\nenvironments: {default: {mode: enforced, chain: [gate]}}\nAGENT\n")
+			const branch = "rsc.io/quote/@v/main.info"
+			if err := l.store.PutMutable(branch, []byte(`{"Version":"v1.5.2"}`)); err != nil {
+				t.Fatal(err)
+			}
+			l.remember(modproxy.File{Path: "rsc.io/quote", Version: "main", Kind: modproxy.Info}, 20)
+			past := time.Now().Add(-time.Hour)
+			if err := os.Chtimes(filepath.Join(l.store.Dir(), "../../mutable", branch), past, past); err != nil {
+				t.Fatal(err)
+			}
+			p.SetFault(fault)
+			if status, body := l.get(branch); status != want.status || l.last().Result != want.result {
+				t.Errorf("%d %s, %s; want %d, %s", status, body, l.last().Result, want.status, want.result)
+			}
+		})
+	}
+}
+
+// What the first proxy fails at before anybody asks is told, too.
+func TestReadAheadIsTold(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	l := start(t, two(p.URL+"/info:502", p.URL))
+	l.get(quoteMod)
+	l.wg.Wait()
+	if e := l.last(); !e.Ahead || e.Source != "b" || e.First != "a" || len(e.Outcomes) == 0 || e.Outcomes[0].Status != 502 {
+		t.Errorf("%+v", e)
 	}
 }
 

@@ -37,4 +37,7 @@ type Event struct {
 	Cause    string         // why no file was sent, for people: the first line says it, others may follow
 	Bytes    int64
 	Took     time.Duration
+	// Ahead says that nobody had asked for the file yet. Who asks for it then is
+	// told of in an event without the Outcomes of this one.
+	Ahead bool
 }

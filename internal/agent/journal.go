@@ -36,6 +36,7 @@ type Journal struct {
 	hits, absent, stale int // from the store; "not found"; earlier answers
 	sums                int // answers of the checksum database that could not be had
 	sumsCause           string
+	secrets             int // lookups of private names, which were refused
 }
 
 // A tally is what one proxy did.
@@ -76,6 +77,10 @@ func (j *Journal) Add(e Event) {
 	if j.tallies == nil {
 		j.tallies, j.modules, j.unsold = map[string]*tally{}, map[module.Version]*origin{}, map[modproxy.File]unsold{}
 	}
+	if e.Ahead {
+		j.failures(e)
+		return
+	}
 	switch e.Result {
 	case ResultHit:
 		if e.File.Path != "" {
@@ -111,7 +116,7 @@ func (j *Journal) tally(proxy string) *tally {
 func (j *Journal) fetched(e Event) {
 	j.files++
 	j.tally(e.Source).files++
-	if e.Result == ResultFetched { // who began the fetch has told of the failures
+	if e.Result == ResultFetched { // else who began the fetch has told of the failures
 		j.failures(e)
 	}
 	if e.First == "" || e.Source == e.First {
@@ -232,6 +237,10 @@ func (j *Journal) refused(e Event) {
 		u.cause, _, _ = strings.Cut(e.Cause, "\n")
 	}
 	if e.File.Path == "" {
+		if u.denied {
+			j.secrets++
+			return
+		}
 		j.sums++
 		if j.sumsCause == "" {
 			j.sumsCause = u.cause

@@ -348,6 +348,7 @@ func (j *Journal) remarks() (list []string) {
 		{j.hits, "came out of the agent's store"},
 		{j.absent, "ended with \"not found\""},
 		{j.stale, "got an earlier answer, since no proxy could be asked"},
+		{j.secrets, "would have told the checksum database a private name, and was refused"},
 	} {
 		if r.n > 0 {
 			list = append(list, plural(r.n, "request")+" "+r.text)

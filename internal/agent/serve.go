@@ -149,7 +149,7 @@ func (v *visit) module(f modproxy.File, key string) error {
 	rules := pool.Rules{Everyone: everyone, Known: known}
 	s, err := v.a.pool.Fetch(v.r.Context(), request(f, key, links, rules, judge))
 	if err != nil {
-		if changes(f) && !errors.Is(err, fs.ErrNotExist) && v.r.Context().Err() == nil && v.stale(f, key) {
+		if changes(f) && refused(v.name(), err).result == ResultFailed && v.r.Context().Err() == nil && v.stale(f, key) {
 			v.event.Outcomes = outcomes(err)
 			return nil
 		}
@@ -190,8 +190,8 @@ const (
 )
 
 // readAhead fetches the .info of a version whose .mod was asked for: the go
-// command asks for it soon, one after the other. Nobody waits for it, and
-// nobody is told if it fails.
+// command asks for it soon, one after the other. Nobody waits for it, and if
+// all fail, they will be asked again.
 func (v *visit) readAhead(f modproxy.File, links []link, rules pool.Rules, judge *accept.Vouchers) {
 	f.Kind = modproxy.Info
 	key, err := f.URLPath()
@@ -211,6 +211,9 @@ func (v *visit) readAhead(f modproxy.File, links []link, rules pool.Rules, judge
 		r.Ahead = true
 		if s, err := v.a.pool.Fetch(ctx, r); err == nil {
 			s.File.Close()
+			if !s.Shared && v.a.observe != nil {
+				v.a.observe(Event{Kind: string(f.Kind), File: f, Result: ResultFetched, First: links[0].Name, Source: s.Source, Outcomes: s.Outcomes, Ahead: true})
+			}
 		}
 	})
 }
