@@ -96,6 +96,10 @@ func (v *Vouchers) File(ctx context.Context, f modproxy.File, b Body) (store.Met
 		if err := checkMod(data); err != nil {
 			return m, err
 		}
+		// The beginning of a go.mod is one, too. A pin would keep it for ever.
+		if !b.Framed && !v.Vouches(ctx, f) {
+			return m, errUnframed
+		}
 		m.Sum = checksum.HashGoMod(data)
 		return v.vouch(ctx, f, m)
 	case modproxy.List:
@@ -273,7 +277,7 @@ func checkInfo(f modproxy.File, data []byte) error {
 	return module.Check(f.Path, i.Version)
 }
 
-var errUnframed = errors.New("a list whose end cannot be told from a cut connection")
+var errUnframed = errors.New("a file whose end cannot be told from a cut connection, and whose hash nobody knows")
 
 // checkList wants versions, one a line: the go command reads HTML as a list
 // without versions, and goes on with what it has.

@@ -115,8 +115,34 @@ func TestForms(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&Vouchers{}).File(t.Context(), quoteList, Body{strings.NewReader("v1.5.2\n"), 7, false, ""}); !errors.Is(err, errUnframed) {
-		t.Errorf("a list whose end nobody knows: %v", err)
+}
+
+// What may have been cut off is taken if somebody knows its hash, and not
+// pinned.
+func TestUnframed(t *testing.T) {
+	const mod = "module example.com/quote\n"
+	pins := &Vouchers{Pin: func(key, h1 string) (string, error) {
+		t.Errorf("%s is pinned", key)
+		return h1, nil
+	}}
+	knows := &Vouchers{Sums: func(context.Context, module.Version) (string, string, string, error) {
+		return "", checksum.HashGoMod([]byte(mod)), "the database", nil
+	}}
+	for _, tt := range []struct {
+		file modproxy.File
+		data string
+		v    *Vouchers
+		want error
+	}{
+		{quoteList, "v1.5.2\n", knows, errUnframed},
+		{quoteMod, mod, &Vouchers{}, errUnframed},
+		{quoteMod, mod, pins, errUnframed},
+		{quoteMod, mod, knows, nil},
+		{quoteInfo, `{"Version":"v1.5.2"}`, &Vouchers{}, nil},
+	} {
+		if _, err := tt.v.File(t.Context(), tt.file, Body{strings.NewReader(tt.data), int64(len(tt.data)), false, ""}); err != tt.want {
+			t.Errorf("%s: %v; want %v", tt.file.Kind, err, tt.want)
+		}
 	}
 }
 
