@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -211,5 +212,36 @@ func TestOnLoopback(t *testing.T) {
 		if got := OnLoopback(address); got != want {
 			t.Errorf("%s: %v", address, got)
 		}
+	}
+}
+
+// A kernelWriter sees what net/http would hand to the kernel.
+type kernelWriter struct {
+	*httptest.ResponseRecorder
+	from io.Reader
+}
+
+func (w *kernelWriter) ReadFrom(r io.Reader) (int64, error) {
+	w.from = r
+	return io.Copy(w.ResponseRecorder, r)
+}
+
+// The kernel copies a stored file to its client, which it can as long as nothing
+// is wrapped around the file or the connection.
+func TestKernelCopies(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	l := start(t, two(p.URL, p.URL+"/ok=b"))
+	h := NewServer(l.Agent, Access{}, nil).handler(true)
+	for _, from := range []Result{ResultFetched, ResultHit} {
+		w := &kernelWriter{ResponseRecorder: httptest.NewRecorder()}
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/"+quoteZip, nil))
+		part, ok := w.from.(*io.LimitedReader)
+		if !ok {
+			t.Fatalf("%s: copied from a %T", from, w.from)
+		}
+		if _, ok := part.R.(*os.File); !ok || l.last().Result != from || l.last().Bytes != int64(w.Body.Len()) {
+			t.Errorf("%s: copied from a %T; %+v, %d bytes", from, part.R, l.last(), w.Body.Len())
+		}
+		l.pool.Wait()
 	}
 }
