@@ -35,7 +35,7 @@ type Event struct {
 	Grade    store.Grade
 	Outcomes []pool.Outcome // of proxies that were asked before or beside Source, or of all if none served it
 	Cause    string         // why no file was sent, for people: the first line says it, others may follow
-	Bytes    int64
+	Bytes    int64          // of the file that were sent
 	Took     time.Duration
 	// Ahead says that nobody had asked for the file yet. Who asks for it then is
 	// told of in an event without the Outcomes of this one.

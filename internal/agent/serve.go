@@ -392,7 +392,7 @@ const (
 
 // send answers with a file.
 func (v *visit) send(f modproxy.File, body io.ReadSeeker, size int64, m store.Meta) error {
-	v.event.Source, v.event.Grade, v.event.Bytes = m.Source, m.Grade, size
+	v.event.Source, v.event.Grade = m.Source, m.Grade
 	h := v.w.Header()
 	h.Set("Content-Type", contentTypes[f.Kind])
 	if changes(f) {
@@ -407,7 +407,20 @@ func (v *visit) send(f modproxy.File, body io.ReadSeeker, size int64, m store.Me
 	// No validator: two mirrors may pack the same content into other bytes. An
 	// *os.File is copied by the kernel.
 	http.ServeContent(v.w, v.r, "", time.Time{}, body)
+	v.event.Bytes = v.sent(body)
 	return nil
+}
+
+// sent returns how many bytes of body the client took.
+func (v *visit) sent(body io.Seeker) (n int64) {
+	switch {
+	case v.r.Method == http.MethodHead:
+	case v.r.Header.Get("Range") != "":
+		n, _ = strconv.ParseInt(v.w.Header().Get("Content-Length"), 10, 64)
+	default:
+		n, _ = body.Seek(0, io.SeekCurrent)
+	}
+	return n
 }
 
 var contentTypes = map[modproxy.Kind]string{
