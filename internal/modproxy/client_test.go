@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/proxytest"
@@ -235,5 +236,28 @@ func TestAsError(t *testing.T) {
 	}
 	if got := modproxy.AsError(io.EOF); got.Status != 0 || got.Err != io.EOF {
 		t.Errorf("got %+v; want the cause %v", got, io.EOF)
+	}
+}
+
+// A server may ask for a pause of any length; what follows from it has a bound.
+func TestRetryAfterIsBounded(t *testing.T) {
+	header := ""
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", header)
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer srv.Close()
+	base, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &modproxy.Client{Base: base, HTTP: http.DefaultTransport}
+	for h, want := range map[string]time.Duration{"30": 30 * time.Second, "-1": 0, "soon": 0, "Fri, 31 Dec 1999 23:59:59 GMT": 0,
+		"999999999999": 7 * 24 * time.Hour, "Fri, 31 Dec 9999 23:59:59 GMT": 7 * 24 * time.Hour} {
+		header = h
+		_, err := c.Get(t.Context(), "x")
+		if e := modproxy.AsError(err); e == nil || e.RetryAfter != want {
+			t.Errorf("%s: %v; want %v", h, err, want)
+		}
 	}
 }
