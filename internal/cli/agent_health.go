@@ -24,7 +24,7 @@ func healthcheck(ctx context.Context, c *call) (int, error) {
 	if err != nil {
 		return ExitUsage, err
 	}
-	timeout, err := c.duration("timeout", 100*time.Millisecond, 5*time.Second, time.Minute)
+	timeout, err := c.duration("timeout", 100*time.Millisecond, 5*time.Second, 10*time.Minute)
 	if err != nil {
 		return ExitUsage, err
 	}
