@@ -60,14 +60,17 @@ func (j *Job) EnvironmentFromAPI(ctx context.Context) (Environment, []report.Fin
 		}
 	}
 	if !asked {
-		findings = append(findings, report.Finding{
-			ID: "environment-lookup", Severity: report.Notice, Title: "Environment not asked for",
-			Message: "whether the job has an environment is not known: this step was given neither the job's check run with a token nor an id-token",
-			Fix: "name the environment, or give the step GOPROXY_SETUP_CHECK_RUN_ID: ${{ job.check_run_id }} and " +
-				"GOPROXY_SETUP_GITHUB_TOKEN: ${{ github.token }}; inputs of another step do not reach it",
-		})
+		findings = append(findings, notAsked)
 	}
 	return Environment{}, findings
+}
+
+// notAsked is the finding for a step without any means to ask.
+var notAsked = report.Finding{
+	ID: "environment-lookup", Severity: report.Notice, Title: "Environment not asked for",
+	Message: "whether the job has an environment is not known: this step was given neither the job's check run with a token nor an id-token",
+	Fix: "name the environment, or give the step GOPROXY_SETUP_CHECK_RUN_ID: ${{ job.check_run_id }} and " +
+		"GOPROXY_SETUP_GITHUB_TOKEN: ${{ github.token }}; inputs of another step do not reach it",
 }
 
 // errNoMeans reports a way of asking that this step was not given.

@@ -68,21 +68,26 @@ func serveAgent(ctx context.Context, c *call) (exit int, err error) {
 		return ExitFailed, err
 	}
 	r.log.Info("ready", "url", strings.Join(urls, " "), "environment", r.config.Settings.Environment, "store", dir)
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-hangups:
 			r.reload(ctx, a, srv)
-			continue
 		case <-ctx.Done():
 		}
-		break
 	}
+	r.drain(ctx, a, srv)
+	return ExitOK, nil
+}
+
+// drain ends the serving, without cutting a request that is on its way for a
+// while.
+func (r *agentRun) drain(ctx context.Context, a *agent.Agent, srv *agent.Server) {
 	if err := r.withdraw(); err != nil {
 		r.log.Warn("the address file was not removed", "err", err)
 	}
 	a.Drain()
 	r.log.Info("draining")
-	if slices.ContainsFunc(opened.config.Agent.Listen, func(address string) bool { return !agent.OnLoopback(address) }) {
+	if slices.ContainsFunc(r.opened.config.Agent.Listen, func(address string) bool { return !agent.OnLoopback(address) }) {
 		time.Sleep(lameTime)
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -90,7 +95,6 @@ func serveAgent(ctx context.Context, c *call) (exit int, err error) {
 	if err := srv.Shutdown(end); err != nil {
 		r.log.Warn("requests were cut", "err", err)
 	}
-	return ExitOK, nil
 }
 
 // listen opens every listener and returns their URLs.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/org/goproxy-setup/internal/ci"
+	"github.com/org/goproxy-setup/internal/policy"
 )
 
 // An option can be given as --name VALUE, as the input NAME of an action, and
@@ -167,6 +168,28 @@ func (c *call) after(cmd command, args []string) error {
 	}
 	c.args = rest
 	return nil
+}
+
+// readingOptions are those of every command that reads settings. A command gives
+// its own for those that mean something else to it.
+func readingOptions(own ...option) []option {
+	list := []option{
+		{name: "policy", arg: "FILE", usage: "policy file (default " + policy.FileName + " at the root of the repository)."},
+		{name: "policy-inline", arg: "YAML", hidden: true, usage: "the policy itself, for places without files."},
+		{name: "environment", arg: "NAME", usage: "environment whose chain is wanted (default: what the CI system says)."},
+		{name: "chain", arg: "LIST", usage: "names or URLs of proxies, instead of the policy's chain."},
+		{name: "private", arg: "PATTERNS", usage: "patterns of private modules, in addition to the policy's."},
+		{name: "go-sum", arg: "FILE", usage: "the build's go.sum, whose modules proxies are checked with (default go.sum)."},
+		{name: "timeout", arg: "DURATION", usage: "for the whole step (default 12s)."},
+		{name: "working-directory", arg: "DIR", usage: "folder that relative paths start from."},
+		{name: "json", usage: "the same as --format json."},
+	}
+	for i, o := range list {
+		if j := slices.IndexFunc(own, func(p option) bool { return p.name == o.name }); j >= 0 {
+			list[i] = own[j]
+		}
+	}
+	return list
 }
 
 // optionsFirst returns args with the options before all other arguments. It
