@@ -201,14 +201,11 @@ func (rc *race) line() {
 	}
 }
 
-// place returns how a target takes part by its health now. A gatekeeper keeps
-// its place as long as it can be asked: nobody behind it may decide instead.
+// place returns how a target takes part by its health now.
 func (rc *race) place(i int) side {
 	switch t := rc.r.Targets[i]; {
 	case t.Dead():
 		return side{rank: dead, force: true}
-	case t.decides():
-		return side{rank: prompt, force: true}
 	case !t.Ready():
 		return side{rank: late, force: true}
 	case rc.p.standings.demoted(t.Upstream):
@@ -238,9 +235,10 @@ func (rc *race) next(bound rank) bool {
 	return false
 }
 
-// mayAsk reports whether the gatekeepers before a target let it be asked. What
-// the last resort of a policy cannot judge goes to the next gatekeeper, and to
-// nobody else; any other one must have been asked, if it can be.
+// mayAsk reports whether the gatekeepers before a target let it be asked: each
+// must have been, however late it is, unless it is dead. If it is the last one
+// of a policy, what it cannot judge goes to the next gatekeeper and to nobody
+// else.
 func (rc *race) mayAsk(i int) bool {
 	if rc.r.Targets[i].decides() {
 		return true

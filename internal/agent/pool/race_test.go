@@ -34,6 +34,54 @@ func TestManyAtOnce(t *testing.T) {
 	})
 }
 
+// begin returns a race in which nobody was asked yet.
+func (w *world) begin(list ...*proxy) *race {
+	f := &flight{}
+	f.awaited.Store(true)
+	rc := &race{p: w.Pool, r: request("file", list...), f: f, ctx: w.t.Context(), ended: make(chan *attempt), started: time.Now()}
+	rc.line()
+	return rc
+}
+
+// A proxy that was ready when the request began, and is not when it is to be
+// asked, is asked all the same if nobody else has the file.
+func TestRefusedMeanwhile(t *testing.T) {
+	for name, meanwhile := range map[string]func(p *proxy){
+		"open": (*proxy).open,
+		"a trial is on its way": func(p *proxy) {
+			p.open()
+			p.set(after(2*time.Second, fine))
+			time.Sleep(5 * time.Second)
+			go fill(p)
+			synctest.Wait()
+		},
+		"busy": func(p *proxy) {
+			p.set(after(2*time.Second, fine))
+			go fill(p)
+			synctest.Wait()
+		},
+		"paused": func(p *proxy) {
+			p.set(retryAfter(429, 2))
+			fill(p)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				first, second := w.proxy(status(404), upstream.Config{}), w.proxy(fine, upstream.Config{InFlight: 1})
+				rc := w.begin(first, second)
+				meanwhile(second)
+				second.set(fine)
+				won, err := rc.run()
+				rc.callOff()
+				if err != nil || won.target != 1 {
+					t.Fatalf("got %v, %+v", err, rc.outcomes)
+				}
+				won.spool.Discard()
+			})
+		})
+	}
+}
+
 // "Not found" of the first proxy leaves the second one, whatever keeps requests
 // away from it usually.
 func TestSecondAfterNotFound(t *testing.T) {
@@ -341,17 +389,35 @@ func TestBudgetOfManyProxies(t *testing.T) {
 	})
 }
 
-// Nothing needs to be done while a gatekeeper is silent, and little while
-// another proxy is.
+// One gatekeeper is asked after the other, whoever fails meanwhile.
+func TestGatekeepersInTurn(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		list := []*proxy{
+			w.proxy(after(400*time.Millisecond, status(502)), upstream.Config{}), w.proxy(after(200*time.Millisecond, status(502)), upstream.Config{}),
+			w.proxy(after(500*time.Millisecond, status(403)), upstream.Config{Gatekeeper: true}), w.proxy(fine, upstream.Config{Gatekeeper: true}),
+		}
+		w.wantVerdict(request("file", list...), Denied)
+		if w.Stats().Hedges != 1 || list[3].requests() != 0 {
+			t.Errorf("%+v", w.Stats())
+		}
+	})
+}
+
+// Nothing needs to be done while a gatekeeper is silent, and little while one of
+// two other proxies is.
 func TestWaitsInPeace(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		for _, gatekeeper := range []bool{true, false} {
-			p := w.proxy(nil, upstream.Config{Gatekeeper: gatekeeper})
-			rc := &race{p: w.Pool, r: request("file", p), f: &flight{}}
-			rc.line()
-			rc.running = []*attempt{{started: time.Now().Add(-time.Minute), outcome: rc.outcomes[0]}}
+			rc := w.begin(w.proxy(nil, upstream.Config{Gatekeeper: gatekeeper}), w.proxy(nil, upstream.Config{}))
+			for i, since := range []time.Duration{time.Hour, 0} {
+				rc.running = append(rc.running, &attempt{target: i, started: time.Now().Add(-since), outcome: rc.outcomes[i]})
+			}
+			want := lookEvery
+			if gatekeeper {
+				want = time.Minute
+			}
 			rc.hedge()
-			if wait := rc.wait(); wait < hedgeSoonest {
+			if wait := rc.wait(); wait != want {
 				t.Errorf("the next look is after %v", wait)
 			}
 		}
