@@ -170,7 +170,7 @@ func (x *explaining) arguments() error {
 			x.query = &q
 			continue
 		}
-		if _, err := goenv.ParseChain(arg); err != nil {
+		if _, err := goenv.ParseWhole(arg); err != nil {
 			return usagef("go would refuse the whole list", "%w", err)
 		}
 		list = arg
@@ -278,7 +278,7 @@ func (x *explaining) explain() (*explanation, error) {
 	if err != nil {
 		return nil, usagef("", "--when: %w", err)
 	}
-	chain, err := goenv.ParseChain(x.Sources.Lookup("GOPROXY").Value)
+	chain, err := goenv.ParseWhole(x.Sources.Lookup("GOPROXY").Value)
 	if err != nil {
 		e.Refused = err.Error()
 		return e, nil

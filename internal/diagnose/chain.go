@@ -21,7 +21,7 @@ type Login struct{ User, Password string }
 // Chain returns the settings with which the entries of list, the value of
 // GOPROXY, are probed, and the logins that stand in it. Entries have the names
 // of the catalogue, or else their redacted URLs; of a proxy that stands there
-// twice only the first is kept. The error is that of [goenv.ParseChain].
+// twice only the first is kept. The error is that of [goenv.ParseWhole].
 func Chain(list string) (policy.Settings, map[string]Login, error) {
 	base := policy.BuiltIn()
 	choice, err := base.Choose(policy.Facts{})
@@ -33,7 +33,7 @@ func Chain(list string) (policy.Settings, map[string]Login, error) {
 		return s, nil, err
 	}
 	s.Chain = nil
-	chain, err := goenv.ParseChain(list)
+	chain, err := goenv.ParseWhole(list)
 	logins := map[string]Login{}
 	for _, e := range chain {
 		entry := policy.Entry{Name: e.Value}

@@ -134,7 +134,7 @@ func ciSettings(_ context.Context, m *Machine) Result {
 		f := Finding{Severity: report.Error, Place: m.place(v.File, v.Line)}
 		switch {
 		case v.Name == "GOPROXY" && v.Cut:
-			f.Message, f.Fix = "the bar in GOPROXY is not quoted: the shell takes what follows for a command", fmt.Sprintf("GOPROXY='%s|direct'", redact(v.Value))
+			f.Message, f.Fix = "the bar in GOPROXY is not quoted: the shell takes what follows for a command", fmt.Sprintf("GOPROXY='%s|direct'", goenv.RedactChain(v.Value))
 		case v.Computed:
 			continue
 		case v.Name == "GOPROXY":
@@ -143,7 +143,8 @@ func ciSettings(_ context.Context, m *Machine) Result {
 		case v.Name == "GOPRIVATE" || v.Name == "GONOPROXY" || v.Name == "GONOSUMDB":
 			n++
 			if p := goenv.LintPatterns(v.Value); len(p) > 0 {
-				f.Message, f.Fix = fmt.Sprintf("%s: pattern %q matches nothing: %s", v.Name, p[0].Pattern, p[0].Reason), v.Name+"="+fixPatterns(v.Value, p)
+				mended, _ := goenv.MendPatterns(v.Value)
+				f.Message, f.Fix = fmt.Sprintf("%s: pattern %q matches nothing: %s", v.Name, p[0].Pattern, p[0].Reason), v.Name+"="+mended
 			}
 		}
 		if f.Message != "" {

@@ -2,6 +2,7 @@ package diagnose_test
 
 import (
 	"crypto/x509"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,6 +88,10 @@ var cleans = []struct {
 		r.write("Dockerfile", "FROM golang\nARG GOPROXY\nRUN go build ./...\n")
 		r.write("Makefile", "GOPROXY ?= https://a.example.com\nbuild:\n\tgo build ./...\n")
 	}},
+	{"GOAUTH of several commands", func(r *rig) {
+		r.program(r.path("~/my bin/helper"), "")
+		r.env["GOAUTH"] = "netrc /x;git " + r.dir + "; '" + r.path("~/my bin/helper") + "' a b"
+	}},
 	{"name servers of a mirror that stands in many places", func(r *rig) { r.resolvers("203.0.113.7", "198.51.100.9") }},
 	{"newer toolchain that can be had", func(r *rig) {
 		r.write("go.mod", "module example.com/work\n\ngo 1.99.0\n")
@@ -120,4 +125,41 @@ func TestCleanSetUps(t *testing.T) {
 		})
 	}
 	t.Logf("%d clean set-ups without a false alarm", len(cleans))
+}
+
+// Whatever stands in a setting, neither the findings nor the settings in force
+// show its secret.
+func TestSecrets(t *testing.T) {
+	variables := []string{"GOPROXY", "GOPRIVATE", "GONOPROXY", "GOSUMDB", "GOINSECURE"}
+	for i, value := range []string{
+		"https://ci:s3cret@127.0.0.1:1/go,direct", "http://ci:a,s3cret,b@127.0.0.1:1", "https://u:1,s3cret.x,2@127.0.0.1:1", "http://ci:1234;s3cret x@127.0.0.1:1",
+		"git.example.com,oauth2:s3cret@gitlab.corp.example.com/team",
+	} {
+		for j, names := range [][]string{variables, {"GOFLAGS"}, {"GOAUTH"}, {"HTTPS_PROXY", "http_proxy", "ALL_PROXY", "NO_PROXY"}} {
+			if names[0] == "GOAUTH" && strings.Contains(value, ";") {
+				continue // of commands, each by itself
+			}
+			t.Run(fmt.Sprintf("value %d of variables %d", i, j), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t)
+				user, shell := "", ""
+				for _, name := range names {
+					r.env[name] = value
+					user += name + "=" + value + "x\n"
+					shell += "export " + name + "='" + value + "y'\n"
+				}
+				r.write(r.path("~/.config/go/env"), user)
+				r.write(r.path("~/.bashrc"), shell)
+				m := r.machine(t.Context())
+				var text strings.Builder
+				fmt.Fprintln(&text, m.InForce())
+				for _, e := range diagnose.Run(t.Context(), m, diagnose.Checks()) {
+					fmt.Fprintln(&text, e.ID, e.Seen, e.Skipped, e.Findings)
+				}
+				if strings.Contains(text.String(), "s3cret") {
+					t.Errorf("the secret of %s is shown:\n%s", value, text.String())
+				}
+			})
+		}
+	}
 }

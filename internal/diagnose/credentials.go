@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
+	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -131,47 +132,66 @@ func netrcOpen(_ context.Context, m *Machine) Result {
 	return Result{Seen: n.Path}
 }
 
-// goAuth finds a GOAUTH that go refuses, or that keeps it from using netrc.
+// goAuth finds a GOAUTH that go refuses, that names what is not there, or that
+// keeps go from using netrc.
 func goAuth(_ context.Context, m *Machine) Result {
-	value := m.setting("GOAUTH")
-	r := Result{Seen: "GOAUTH=" + value}
-	at := m.origin("GOAUTH")
-	commands := strings.Split(value, ";")
-	usesNetrc := slices.ContainsFunc(commands, func(c string) bool { return strings.TrimSpace(c) == "netrc" })
+	value, at := m.setting("GOAUTH"), m.origin("GOAUTH")
+	shown := goenv.RedactSetting("GOAUTH", value)
+	commands, err := goenv.ParseAuth(value)
+	if err != nil {
+		return found(Finding{Severity: report.Error, Place: at, Message: fmt.Sprintf("%v: go ends at its first https request", err), Fix: "correct it, or leave it to netrc: " + m.set("GOAUTH", "netrc")})
+	}
+	r := Result{Seen: "GOAUTH=" + shown}
+	usesNetrc := false
 	for _, c := range commands {
-		f := strings.Fields(c)
-		if len(f) == 0 {
-			continue
-		}
+		words := strings.Fields(c)
 		bad := Finding{Severity: report.Error, Place: at}
-		switch {
-		case f[0] == "off" && len(commands) > 1:
-			bad.Message, bad.Fix = "GOAUTH: off stands beside other methods, which go refuses", "write off alone, or leave it out"
-		case f[0] == "netrc" && len(f) > 1:
-			bad.Message, bad.Fix = "GOAUTH: netrc takes no arguments, and go refuses them", "write netrc, and name the file by NETRC"
-		case f[0] == "git" && (len(f) != 2 || !filepath.IsAbs(f[1])):
-			bad.Message, bad.Fix = "GOAUTH: git needs one absolute directory", "write git /ABSOLUTE/DIRECTORY"
-		case slices.Contains([]string{"off", "netrc", "git"}, f[0]):
-			continue
-		case filepath.IsAbs(f[0]), len(m.find(f[0])) > 0:
-			if _, err := readableProgram(f[0]); filepath.IsAbs(f[0]) && err != nil {
-				bad.Message, bad.Fix = fmt.Sprintf("GOAUTH: the command %s cannot be run: %v", f[0], err), "correct its path"
-				break
+		switch words[0] {
+		case "off":
+		case "netrc":
+			usesNetrc = true
+		case "git":
+			if info, err := os.Stat(words[1]); err != nil || !info.IsDir() {
+				bad.Message, bad.Fix = fmt.Sprintf("GOAUTH: git cannot work in %s, which is no directory: go ends at its first https request", words[1]), "write git /ABSOLUTE/DIRECTORY"
 			}
-			continue
 		default:
-			bad.Message, bad.Fix = fmt.Sprintf("GOAUTH: there is no command %q in PATH", f[0]), "install it, or correct the name; logins of netrc need \"netrc\""
+			bad.Message, bad.Fix = m.authProgram(c)
 		}
-		r.Findings = append(r.Findings, bad)
+		if bad.Message != "" {
+			r.Findings = append(r.Findings, bad)
+		}
 	}
 	for _, e := range m.Policy.Proxies() {
 		u, err := url.Parse(e.URL)
-		if err != nil || usesNetrc {
+		if err != nil || u.Scheme != "https" || usesNetrc || m.Logins[e.Name] != (Login{}) {
 			continue
 		}
 		if login, ok := netrc.Lookup(m.Netrc.Machines, u); ok {
-			r.Findings = append(r.Findings, Finding{Place: at, Message: fmt.Sprintf("GOAUTH=%s keeps go from sending the login for %s in netrc to %s", redact(value), login.Name, e.Name), Fix: "put netrc into GOAUTH: " + m.set("GOAUTH", "netrc")})
+			r.Findings = append(r.Findings, Finding{Place: at, Message: fmt.Sprintf("GOAUTH=%s keeps go from sending the login for %s in netrc to %s", shown, login.Name, e.Name), Fix: "put netrc into GOAUTH: " + m.set("GOAUTH", "netrc")})
 		}
 	}
 	return r
+}
+
+// authProgram says why a command of GOAUTH cannot be run, and what to do; both
+// are "" if it can.
+func (m *Machine) authProgram(command string) (why, fix string) {
+	name, _, _ := strings.Cut(command, " ")
+	if quote := command[:1]; quote == `"` || quote == "'" {
+		name, _, _ = strings.Cut(command[1:], quote)
+	}
+	shown := goenv.RedactSetting("", name)
+	if !strings.ContainsAny(name, `/\`) {
+		if len(m.find(name)) == 0 {
+			return fmt.Sprintf("GOAUTH: there is no command %q in PATH", shown), "install it, or correct the name; logins of netrc need \"netrc\""
+		}
+		return "", ""
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(m.Dir, name)
+	}
+	if _, err := readableProgram(name); err != nil {
+		return fmt.Sprintf("GOAUTH: the command %s cannot be run: %v", shown, err), "correct its path"
+	}
+	return "", ""
 }

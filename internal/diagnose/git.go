@@ -90,7 +90,7 @@ func (w rewrite) shown() string {
 	if rest, ok := strings.CutPrefix(w.base, "git@"); ok && !strings.Contains(rest, "@") {
 		return w.base
 	}
-	return redact(w.base)
+	return goenv.RedactSetting("", w.base)
 }
 
 // gitMissing finds that modules shall be fetched from version control and
@@ -135,7 +135,7 @@ func insteadOfNowhere(_ context.Context, m *Machine) Result {
 				continue
 			}
 			f := Finding{Place: m.place(w.File, w.Line), Message: fmt.Sprintf(
-				"git is told to fetch %s from %s, but it is never asked for %s: go reads there where the repository is (%s) and gives git that URL", redact(w.Value), w.shown(), path, real)}
+				"git is told to fetch %s from %s, but it is never asked for %s: go reads there where the repository is (%s) and gives git that URL", goenv.RedactSetting("", w.Value), w.shown(), path, real)}
 			f.Fix = fmt.Sprintf("remove it (git config --global --unset-all %s); modules of %s come through GOPROXY", shellWord("url."+w.shown()+".insteadOf"), path)
 			if path == "golang.org/x" {
 				f.Fix = "rewrite where the repositories are, to where their copies are: git config --global url.https://github.com/golang/.insteadOf https://go.googlesource.com/"
@@ -162,12 +162,12 @@ func insteadOfJoins(_ context.Context, m *Machine) Result {
 		if sep(w.Value) {
 			sample = w.base + "org/repo"
 		}
-		f := Finding{Place: m.place(w.File, w.Line), Message: fmt.Sprintf("git makes of %s the URL %s", redact(strings.TrimSuffix(w.Value, "/"))+"/org/repo", strings.Replace(sample, w.base, w.shown(), 1))}
+		f := Finding{Place: m.place(w.File, w.Line), Message: fmt.Sprintf("git makes of %s the URL %s", goenv.RedactSetting("", strings.TrimSuffix(w.Value, "/"))+"/org/repo", strings.Replace(sample, w.base, w.shown(), 1))}
 		_, rest, hasScheme := strings.Cut(w.base, "://")
 		switch {
 		case sep(w.Value) && !sep(w.base):
 			f.Severity = report.Error
-			f.Fix = fmt.Sprintf("end both with a slash: git config --global %s %s", shellWord("url."+w.shown()+"/.insteadOf"), shellWord(redact(w.Value)))
+			f.Fix = fmt.Sprintf("end both with a slash: git config --global %s %s", shellWord("url."+w.shown()+"/.insteadOf"), shellWord(goenv.RedactSetting("", w.Value)))
 		case hasScheme && strings.HasPrefix(w.base, "ssh://") && strings.Contains(rest, ":") && !strings.Contains(rest, "/") && !portAfter(rest):
 			f.Severity, f.Fix = report.Error, "after ssh:// a slash follows the host: write ssh://git@HOST/ (or git@HOST: without ssh://)"
 		default:
@@ -193,7 +193,7 @@ func gitTLSOff(_ context.Context, m *Machine) Result {
 	for _, s := range m.Git.Config {
 		if strings.HasPrefix(s.Key, "http.") && strings.HasSuffix(s.Key, ".sslverify") && slices.Contains([]string{"false", "no", "off", "0"}, strings.ToLower(s.Value)) {
 			r.Findings = append(r.Findings, Finding{
-				Place: m.place(s.File, s.Line), Message: redact(s.Key) + "=" + s.Value + ": git believes every certificate, so anybody on the way can change what direct fetches bring",
+				Place: m.place(s.File, s.Line), Message: goenv.RedactSetting("", s.Key) + "=" + s.Value + ": git believes every certificate, so anybody on the way can change what direct fetches bring",
 				Fix: "take it out, and give git the authority it lacks: git config --global http.sslCAInfo FILE",
 			})
 		}

@@ -28,12 +28,12 @@ func (m *Machine) InForce() []report.Setting {
 		if s.Origin == goenv.Unset {
 			continue
 		}
-		list = append(list, report.Setting{Name: name, Value: redact(s.Value), Why: m.why(name)})
+		list = append(list, report.Setting{Name: name, Value: goenv.RedactSetting(name, s.Value), Why: m.why(name)})
 	}
 	for _, name := range otherSettings {
 		for _, spelled := range []string{name, strings.ToLower(name)} {
 			if v := m.Getenv(spelled); v != "" {
-				list = append(list, report.Setting{Name: spelled, Value: redact(v), Why: m.why(spelled)})
+				list = append(list, report.Setting{Name: spelled, Value: goenv.RedactSetting(name, v), Why: m.why(spelled)})
 			}
 			if !strings.HasSuffix(name, "_PROXY") {
 				break // only these are known in lower case, too
@@ -57,7 +57,7 @@ func (m *Machine) why(name string) string {
 	}
 	for _, other := range s.Shadowed {
 		if other.Origin == goenv.UserFile { // go's own defaults are nothing to know
-			text += "; hides " + redact(other.Value) + " of " + m.place(other.File, other.Line).String()
+			text += "; hides " + goenv.RedactSetting(name, other.Value) + " of " + m.place(other.File, other.Line).String()
 		}
 	}
 	return text
@@ -95,26 +95,4 @@ func (m *Machine) set(name, value string) string {
 		at = "in " + p
 	}
 	return fmt.Sprintf("%s: %s=%s", at, name, shellWord(value))
-}
-
-// redact takes credentials out of any value.
-func redact(value string) string {
-	var b strings.Builder
-	for value != "" {
-		i := strings.IndexAny(value, ",| ;")
-		if i < 0 {
-			i = len(value)
-		}
-		word := value[:i]
-		if strings.Contains(word, "://") || strings.Contains(word, "@") {
-			word = goenv.Redact(word)
-		}
-		b.WriteString(word)
-		if i < len(value) {
-			b.WriteByte(value[i])
-			i++
-		}
-		value = value[i:]
-	}
-	return b.String()
 }

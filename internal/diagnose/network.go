@@ -227,14 +227,14 @@ func httpsProxySettings(_ context.Context, m *Machine) Result {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
 		upper, lower := m.Getenv(name), m.Getenv(strings.ToLower(name))
 		if upper != "" && lower != "" && upper != lower {
-			add("", name, "give both the same value", "%s and %s differ: go takes the first (%s), curl and git the second (%s)", name, strings.ToLower(name), redact(upper), redact(lower))
+			add("", name, "give both the same value", "%s and %s differ: go takes the first (%s), curl and git the second (%s)", name, strings.ToLower(name), goenv.RedactSetting(name, upper), goenv.RedactSetting(name, lower))
 		}
 		v := m.either(name)
 		if v == "" {
 			continue
 		}
 		if u, err := url.Parse(v); (err != nil || u.Host == "") && strings.Contains(v, "://") {
-			add(report.Error, name, "write http://HOST:PORT", "%s=%s is no URL of a proxy", name, redact(v))
+			add(report.Error, name, "write http://HOST:PORT", "%s=%s is no URL of a proxy", name, goenv.RedactSetting(name, v))
 		}
 	}
 	switch {
@@ -247,7 +247,7 @@ func httpsProxySettings(_ context.Context, m *Machine) Result {
 		if v := m.either("HTTPS_PROXY"); s.Key == "http.proxy" && s.Value != v && https {
 			r.Findings = append(r.Findings, Finding{
 				Severity: report.Notice, Place: m.place(s.File, s.Line),
-				Message: fmt.Sprintf("git goes through %s (http.proxy), and go, which does not know that setting, through %s", redact(s.Value), cmp.Or(redact(v), "none")),
+				Message: fmt.Sprintf("git goes through %s (http.proxy), and go, which does not know that setting, through %s", goenv.RedactSetting("", s.Value), cmp.Or(goenv.RedactSetting("HTTPS_PROXY", v), "none")),
 				Fix:     "set HTTPS_PROXY, which both obey, and take http.proxy out",
 			})
 		}
@@ -287,7 +287,7 @@ func noProxyPatterns(_ context.Context, m *Machine) Result {
 	if value == "" {
 		return skipped("NO_PROXY is not set")
 	}
-	r := Result{Seen: value}
+	r := Result{Seen: goenv.RedactSetting("NO_PROXY", value)}
 	for item := range strings.SplitSeq(value, ",") {
 		item = strings.TrimSpace(item)
 		why, write := "", ""
@@ -302,7 +302,7 @@ func noProxyPatterns(_ context.Context, m *Machine) Result {
 		}
 		if why != "" {
 			r.Findings = append(r.Findings, Finding{
-				Message: fmt.Sprintf("item %q of NO_PROXY %s: it exempts nothing", redact(item), why), Fix: "write " + write, Place: m.origin("NO_PROXY"),
+				Message: fmt.Sprintf("item %q of NO_PROXY %s: it exempts nothing", goenv.RedactSetting("NO_PROXY", item), why), Fix: "write " + write, Place: m.origin("NO_PROXY"),
 			})
 		}
 	}

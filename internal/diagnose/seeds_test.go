@@ -105,6 +105,13 @@ var seeds = []seed{
 	{"D16", "GOBIN relative", env("GOBIN", "bin"), "whole path", ""},
 	{"D17", "GOTOOLCHAIN misspelled", env("GOTOOLCHAIN", "1.26.0"), "go1.26.0", ""},
 	{"D18", "comma after a public proxy", func(r *rig) { r.public(",direct") }, "|direct", ""},
+	{"D18", "login in GOPROXY, and another in netrc", func(r *rig) {
+		r.secure(proxytest.PrivateCA, true)
+		host := strings.Split(strings.TrimPrefix(r.secureURL(), "https://"), "/")[0]
+		r.env["GOPROXY"] = "https://" + proxytest.User + ":" + proxytest.Password + "@" + host + "/auth,direct"
+		r.login("machine " + host + " login other password other\n")
+		r.env["GOAUTH"] = "off"
+	}, "put this into the netrc", ""},
 	{"D18", "what go never reads", func(r *rig) { r.env["GOPROXY"] += ",https://never.example.com" }, "GOPROXY=", ""},
 	{"D18", "no version control system at all", env("GOVCS", "public:git,git"), "GOVCS", ""},
 	// The chain.
@@ -176,6 +183,10 @@ var seeds = []seed{
 	}, "chmod 600", ""},
 	{"D42", "NETRC that is gone", env("NETRC", "/nonexistent/netrc"), "correct NETRC", ""},
 	{"D43", "GOAUTH command that is missing", env("GOAUTH", "no-such-helper"), "install it", ""},
+	{"D43", "GOAUTH with an empty command", env("GOAUTH", "netrc;"), "GOAUTH=netrc", ""},
+	{"D43", "GOAUTH with a directory that is gone", env("GOAUTH", "git /nonexistent"), "write git", ""},
+	{"D43", "GOAUTH with a file for a directory", func(r *rig) { r.env["GOAUTH"] = "netrc;git " + filepath.Join(r.dir, "go.mod") }, "write git", ""},
+	{"D43", "GOAUTH command that may not be run", func(r *rig) { r.env["GOAUTH"] = filepath.Join(r.dir, "go.mod") }, "correct its path", ""},
 	{"D43", "GOAUTH off with a login", func(r *rig) {
 		r.secure(proxytest.PrivateCA, true)
 		r.login("machine " + strings.TrimPrefix(r.secureURL(), "https://") + " login ci password s3cret\n")

@@ -20,7 +20,7 @@ import (
 func goproxyRefused(_ context.Context, m *Machine) Result {
 	value := m.setting("GOPROXY")
 	f := Finding{Severity: report.Error, Place: m.origin("GOPROXY")}
-	chain, err := goenv.ParseChain(value)
+	chain, err := goenv.ParseWhole(value)
 	if m.Settings.Lookup("GOPROXY").Origin == goenv.Unset && m.Go.Env == nil {
 		return skipped("GOPROXY is not set, and there is no go command to have a default")
 	}
@@ -40,7 +40,7 @@ func goproxyRefused(_ context.Context, m *Machine) Result {
 	bad, ok := errors.AsType[*goenv.EntryError](err)
 	switch {
 	case err == nil:
-		return Result{Seen: redact(value)}
+		return Result{Seen: goenv.RedactSetting("GOPROXY", value)}
 	case !ok:
 		f.Message = err.Error()
 	default:
@@ -66,36 +66,18 @@ func patternsNeverMatch(_ context.Context, m *Machine) Result {
 		for _, p := range problems {
 			words = append(words, fmt.Sprintf("%q: %s", p.Pattern, p.Reason))
 		}
+		mended, ok := goenv.MendPatterns(value)
 		f := Finding{
 			Severity: report.Error, Place: m.origin(name),
 			Message: fmt.Sprintf("%s has patterns that match nothing, so private modules are asked of public proxies: %s", name, strings.Join(words, "; ")),
-			Fix:     m.set(name, fixPatterns(value, problems)),
+			Fix:     m.set(name, mended),
 		}
-		if m.fromUser(name) && fixPatterns(value, problems) != "" {
-			f.Repair = m.goEnv("-w", name+"="+fixPatterns(value, problems))
+		if m.fromUser(name) && ok && mended != "" {
+			f.Repair = m.goEnv("-w", name+"="+mended)
 		}
 		r.Findings = append(r.Findings, f)
 	}
 	return r
-}
-
-// fixPatterns returns the value with each problem mended.
-func fixPatterns(value string, problems []goenv.PatternProblem) string {
-	var list []string
-	for item := range strings.SplitSeq(value, ",") {
-		shown := item
-		if strings.Contains(item, "://") {
-			shown = goenv.Redact(item)
-		}
-		i := slices.IndexFunc(problems, func(p goenv.PatternProblem) bool { return p.Pattern == shown })
-		if i >= 0 {
-			item = problems[i].Fix
-		}
-		if item != "" {
-			list = append(list, item)
-		}
-	}
-	return strings.Join(list, ",")
 }
 
 // gosumdbRefused finds a GOSUMDB that go refuses, or that is off.
@@ -112,7 +94,7 @@ func gosumdbRefused(_ context.Context, m *Machine) Result {
 		f.Message = "GOSUMDB is off: what go.sum does not have is believed as any proxy sends it"
 		f.Fix += "; for private modules alone use GONOSUMDB or GOPRIVATE"
 	default:
-		return Result{Seen: redact(value)}
+		return Result{Seen: goenv.RedactSetting("GOSUMDB", value)}
 	}
 	return found(f)
 }
@@ -128,7 +110,7 @@ func withoutEffect(_ context.Context, m *Machine) Result {
 			}
 			f := Finding{
 				Place:   m.place(other.File, other.Line),
-				Message: fmt.Sprintf("%s=%s, written by \"go env -w\", has no effect: the environment says %s", name, redact(other.Value), redact(s.Value)),
+				Message: fmt.Sprintf("%s=%s, written by \"go env -w\", has no effect: the environment says %s", name, goenv.RedactSetting(name, other.Value), goenv.RedactSetting(name, s.Value)),
 				Fix:     "take " + name + " out of the environment, or out of the file: go env -u " + name,
 			}
 			if a, ok := m.assigned(name); ok {
@@ -157,11 +139,11 @@ func shellFilesDiffer(_ context.Context, m *Machine) Result {
 		}
 		said := "the environment of this process has no " + name
 		if now != "" {
-			said = "in this process it is " + redact(now)
+			said = "in this process it is " + goenv.RedactSetting(name, now)
 		}
 		r.Findings = append(r.Findings, Finding{
 			Severity: report.Notice, Place: m.place(last.File, last.Line),
-			Message: fmt.Sprintf("%s is set to %s here, but %s", name, redact(last.Value), said),
+			Message: fmt.Sprintf("%s is set to %s here, but %s", name, goenv.RedactSetting(name, last.Value), said),
 			Fix:     "start a new shell, or take out the line that is out of date",
 		})
 	}
@@ -175,8 +157,8 @@ func shellBar(_ context.Context, m *Machine) Result {
 		if a.Cut {
 			r.Findings = append(r.Findings, Finding{
 				Severity: report.Error, Place: m.place(a.File, a.Line),
-				Message: fmt.Sprintf("the bar in the value of %s is not quoted: the shell sets it to %s and runs what follows as a command", a.Name, redact(a.Value)),
-				Fix:     fmt.Sprintf("quote the value: export %s='%s|direct'", a.Name, redact(a.Value)),
+				Message: fmt.Sprintf("the bar in the value of %s is not quoted: the shell sets it to %s and runs what follows as a command", a.Name, goenv.RedactSetting(a.Name, a.Value)),
+				Fix:     fmt.Sprintf("quote the value: export %s='%s|direct'", a.Name, goenv.RedactSetting(a.Name, a.Value)),
 			})
 		}
 	}
@@ -259,8 +241,12 @@ func goflagsRefused(ctx context.Context, m *Machine) Result {
 	root := filepath.VolumeName(m.Dir) + string(filepath.Separator)
 	_, errs, err := m.output(ctx, root, []string{"GOTOOLCHAIN=local", "GOPROXY=off", "GOWORK=off"}, m.Go.Path, "list", "unsafe")
 	if i := strings.Index(errs, "parsing $GOFLAGS"); err != nil && i >= 0 {
+		shown, why := goenv.RedactSetting("GOFLAGS", flags), ""
+		if shown == flags { // or go's own words would show what is not to be seen
+			why = ": " + firstLine(errs[i:])
+		}
 		return found(Finding{
-			Severity: report.Error, Place: m.origin("GOFLAGS"), Message: fmt.Sprintf("GOFLAGS=%s: every go command fails: %s", redact(flags), firstLine(errs[i:])),
+			Severity: report.Error, Place: m.origin("GOFLAGS"), Message: fmt.Sprintf("GOFLAGS=%s: every go command fails%s", shown, why),
 			Fix: "GOFLAGS holds flags such as -mod=readonly, separated by blanks: mend it " + m.set("GOFLAGS", ""),
 		})
 	}
@@ -278,7 +264,7 @@ func goflagsRefused(ctx context.Context, m *Machine) Result {
 			})
 		}
 	}
-	return Result{Seen: redact(flags)}
+	return Result{Seen: goenv.RedactSetting("GOFLAGS", flags)}
 }
 
 // modulesOff finds GO111MODULE=off.

@@ -43,7 +43,7 @@ func (in *Input) checksum(r *Route, q Query) {
 
 // lookups follows go along the chain to a proxy that passes the database on.
 func (in *Input) lookups(r *Route, db goenv.SumDB, where string) {
-	c, err := goenv.ParseChain(in.value("GOPROXY"))
+	c, err := goenv.ParseWhole(in.value("GOPROXY"))
 	if err != nil {
 		return
 	}

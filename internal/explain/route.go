@@ -134,7 +134,7 @@ func (in *Input) visits(r *Route, q Query) {
 		r.Visits = []Visit{in.direct(q, "first: GONOPROXY covers the module")}
 		return
 	}
-	c, err := goenv.ParseChain(in.value("GOPROXY"))
+	c, err := goenv.ParseWhole(in.value("GOPROXY"))
 	if err != nil {
 		r.Error = err.Error()
 		return
@@ -212,7 +212,7 @@ func (in *Input) credentials(e goenv.Entry) string {
 	for _, c := range commands {
 		word, _, _ := strings.Cut(c, " ")
 		if word != "netrc" {
-			from = append(from, "the command "+word+" of GOAUTH, if it has any")
+			from = append(from, "the command "+goenv.RedactSetting("", word)+" of GOAUTH, if it has any")
 			continue
 		}
 		if m, ok := netrc.Lookup(in.Netrc, u); ok {

@@ -87,6 +87,7 @@ func (e *EntryError) Error() string {
 // GOPROXY section of the Go Modules Reference.
 func ParseChain(list string) (Chain, error) {
 	var c Chain
+	whole := list
 	for list != "" {
 		entry, sep := list, End
 		if i := strings.IndexAny(list, ",|"); i >= 0 {
@@ -102,6 +103,9 @@ func ParseChain(list string) (Chain, error) {
 			return append(c, Entry{entry, End}), nil
 		}
 		value, _, err := parseEntry(entry)
+		if err != nil && cutLogin(whole) {
+			return nil, cutError(whole)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -111,6 +115,21 @@ func ParseChain(list string) (Chain, error) {
 		return nil, ErrNoEntries
 	}
 	return c, nil
+}
+
+// ParseWhole is [ParseChain] for those who show the entries: it refuses a list
+// whose entries may be pieces of user and password of one URL.
+func ParseWhole(list string) (Chain, error) {
+	if cutLogin(list) {
+		return nil, cutError(list)
+	}
+	return ParseChain(list)
+}
+
+// cutError is the error of a list in which [cutLogin] finds a login. It shows
+// none of the pieces.
+func cutError(list string) *EntryError {
+	return &EntryError{Redact(list), "a separator within user or password cuts it in two", "write a comma as %2C, a bar as %7C"}
 }
 
 // String returns the value of GOPROXY that parses into c. It may hold

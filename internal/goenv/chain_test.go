@@ -54,7 +54,9 @@ func TestParseChainErrors(t *testing.T) {
 		{"file with one slash", "file:/srv/proxy", "file:/srv/proxy", "a file URL is a path and nothing else; write file:///DIR"},
 		{"quotes", `"https://a.example.com"`, `"https://a.example.com"`, "quotes are part of the entry; remove them"},
 		{"blank within", "https://a.example.com https://b.example.com", "https://a.example.com https://b.example.com", `invalid character " " in host name`},
-		{"comma in a password", "https://u:s3cret,x@a.example.com", "https://u:xxxxx", "invalid port; write https://HOST[:PORT][/PATH]; inside user or password write a slash as %2F, a comma as %2C, a bar as %7C"},
+		{"comma in a password", "https://u:s3cret,x@a.example.com", "https://a.example.com", "a separator within user or password cuts it in two; write a comma as %2C, a bar as %7C"},
+		{"no port", "https://a.example.com:x,direct", "https://a.example.com:xxxxx", "invalid port; write https://HOST[:PORT][/PATH]; inside user or password write a slash as %2F, a comma as %2C, a bar as %7C"},
+		{"two commas in a password", "u:1,s3cret,x@a.example.com", "a.example.com", "a separator within user or password cuts it in two; write a comma as %2C, a bar as %7C"},
 		{"slash in a password", "https://u:s3c/ret@a.example.com", "https://xxxxx@a.example.com", "invalid port"},
 		{"escape", "https://u:s3c%ret@a.example.com", "https://a.example.com", "malformed percent-escape"},
 	} {

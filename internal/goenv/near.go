@@ -32,10 +32,7 @@ func NearMisses(patterns, modulePath string) []PatternProblem {
 		}
 		if fix, reason := lintPattern(pattern); reason != "" {
 			if covers(fix, modulePath) {
-				if strings.Contains(pattern, "://") {
-					pattern = Redact(pattern)
-				}
-				near = append(near, PatternProblem{pattern, reason, fix})
+				near = append(near, PatternProblem{shown(pattern), reason, fix})
 			}
 			continue
 		}

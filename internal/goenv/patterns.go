@@ -2,6 +2,7 @@ package goenv
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -21,7 +22,7 @@ func MatchPatterns(patterns, modulePath string) bool {
 // A PatternProblem is a module pattern that go accepts in silence although it
 // cannot match what its author meant.
 type PatternProblem struct {
-	Pattern string // as written; redacted if it is a URL
+	Pattern string // as written; redacted
 	Reason  string // one of the constants below
 	Fix     string // the pattern, or several separated by commas, to write instead; "" to leave it out
 }
@@ -44,17 +45,32 @@ const (
 // pattern at most.
 func LintPatterns(patterns string) []PatternProblem {
 	var problems []PatternProblem
-	for pattern := range strings.SplitSeq(patterns, ",") {
+	for _, pattern := range joinLogins(strings.Split(patterns, ",")) {
 		fix, reason := lintPattern(pattern)
 		if reason == "" {
 			continue
 		}
-		if strings.Contains(pattern, "://") {
-			pattern = Redact(pattern)
-		}
-		problems = append(problems, PatternProblem{pattern, reason, fix})
+		problems = append(problems, PatternProblem{shown(pattern), reason, fix})
 	}
 	return problems
+}
+
+// MendPatterns returns patterns with every problem mended and without
+// repetition. What cannot be mended is left out, and ok is then false: nobody
+// can tell what it was meant to match.
+func MendPatterns(patterns string) (mended string, ok bool) {
+	var list []string
+	ok = true
+	items := strings.FieldsFunc(patterns, func(r rune) bool { return r == ',' || isWrongSeparator(r) })
+	for _, item := range joinLogins(items) {
+		fix, _ := lintPattern(item)
+		if fix == "" {
+			ok = false
+		} else if !slices.Contains(list, fix) {
+			list = append(list, fix)
+		}
+	}
+	return strings.Join(list, ","), ok
 }
 
 // lintPattern corrects all that is wrong with one pattern and gives the first
@@ -70,13 +86,21 @@ func lintPattern(pattern string) (fix, reason string) {
 			reason = why
 		}
 	}
+	if strings.Contains(fix, ",") {
+		return "", UserInPattern // joined: it cannot be told where the user ends
+	}
 	set(strings.TrimSpace(fix), BlankInPattern)
-	if parts := strings.FieldsFunc(fix, isWrongSeparator); len(parts) > 1 || strings.ContainsFunc(fix, isWrongSeparator) {
-		set(fixAll(parts), WrongSeparator)
+	if strings.ContainsFunc(fix, isWrongSeparator) {
+		mended, _ := MendPatterns(fix)
+		set(mended, WrongSeparator)
 		return fix, reason
 	}
 	if i := strings.LastIndex(fix, "://"); i >= 0 {
-		set(fix[i+len("://"):], SchemeInPattern)
+		path := fix[i+len("://"):]
+		if j := strings.IndexAny(path, "?#"); j >= 0 { // in a pattern a question mark is a wildcard, in a URL it begins a query
+			path = path[:j]
+		}
+		set(path, SchemeInPattern)
 	}
 	host, rest := fix, ""
 	if i := strings.IndexByte(fix, '/'); i >= 0 {
@@ -97,15 +121,25 @@ func lintPattern(pattern string) (fix, reason string) {
 	return fix, reason
 }
 
-// fixAll corrects each of several patterns and joins what is left of them.
-func fixAll(patterns []string) string {
-	var fixed []string
-	for _, p := range patterns {
-		if fix, _ := lintPattern(p); fix != "" {
-			fixed = append(fixed, fix)
+// joinLogins joins, by commas, those items of a split list that may be user and
+// password of one URL: a separator may stand in a password, too.
+func joinLogins(items []string) (list []string) {
+	login := -1 // index in list of what may be the beginning of one
+	for _, item := range items {
+		_, bare, hasScheme := strings.Cut(item, "://")
+		if !hasScheme {
+			bare = item
+		}
+		if login >= 0 && !hasScheme && strings.Contains(item, "@") {
+			list = append(list[:login], strings.Join(append(list[login:], item), ","))
+			login = -1
+			continue
+		}
+		if list = append(list, item); login < 0 && strings.Contains(bare, ":") {
+			login = len(list) - 1
 		}
 	}
-	return strings.Join(fixed, ",")
+	return list
 }
 
 func isWrongSeparator(r rune) bool { return r == '|' || r == ';' || unicode.IsSpace(r) }

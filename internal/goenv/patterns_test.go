@@ -45,6 +45,8 @@ func TestLintPatterns(t *testing.T) {
 		{"blanks instead of commas", "a.example.com b.example.com", []PatternProblem{{"a.example.com b.example.com", "patterns are separated by commas alone", "a.example.com,b.example.com"}}},
 		{"scheme", "https://git.example.com/acme", []PatternProblem{{"https://git.example.com/acme", "module paths have no scheme", "git.example.com/acme"}}},
 		{"credentials", "https://ci:s3cret@git.example.com/acme", []PatternProblem{{"https://git.example.com/acme", "module paths have no scheme", "git.example.com/acme"}}},
+		{"a token, and no scheme", "oauth2:s3cret@git.example.com/acme", []PatternProblem{{"git.example.com/acme", "module paths have no user", "git.example.com/acme"}}},
+		{"a password with commas", "a.example.com,ci:s3,cret@git.example.com", []PatternProblem{{"git.example.com", "module paths have no user", ""}}},
 		{"port", "git.example.com:8443/acme", []PatternProblem{{"git.example.com:8443/acme", "module paths have no port", "git.example.com/acme"}}},
 		{"dots at the end", "git.example.com/...", []PatternProblem{{"git.example.com/...", "a pattern covers all paths below it; ... is no wildcard", "git.example.com"}}},
 		{"dots within", "github.com/acme-.../x", []PatternProblem{{"github.com/acme-.../x", "the wildcard is *, not ...", "github.com/acme-*/x"}}},
@@ -60,6 +62,27 @@ func TestLintPatterns(t *testing.T) {
 				t.Errorf("LintPatterns(%q) =\n%q; want\n%q", tt.patterns, got, tt.want)
 			}
 		})
+	}
+}
+
+func TestMendPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		patterns, want string
+		ok             bool
+	}{
+		{"git.example.com,*.corp.example.com/x", "git.example.com,*.corp.example.com/x", true},
+		{" a.example.com, https://A.example.com|b.example.com/...", "a.example.com,b.example.com", true},
+		{"oauth2:s3cret@git.example.com/acme,", "git.example.com/acme", true},
+		{"git.example.com/[team,corp.example.com", "corp.example.com", false},
+		{"git.example.com/[team|corp.example.com", "corp.example.com", false},
+		{"a.example.com,https://u:1,s3cret.x,2@git.example.com", "a.example.com", false},
+		{"https://git.example.com/acme?token=s3cret", "git.example.com/acme", true},
+		{"[", "", false},
+		{"", "", true},
+	} {
+		if got, ok := MendPatterns(tt.patterns); got != tt.want || ok != tt.ok {
+			t.Errorf("MendPatterns(%q) = %q, %v; want %q, %v", tt.patterns, got, ok, tt.want, tt.ok)
+		}
 	}
 }
 

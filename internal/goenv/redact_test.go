@@ -34,11 +34,40 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// A shown value holds no secret, and as much of the rest as can be told apart.
+func TestRedactSetting(t *testing.T) {
+	for _, tt := range []struct{ name, value, want string }{
+		{"GOPROXY", "https://ci:s3cret@p.example.com,direct", "https://p.example.com,direct"},
+		{"GOPROXY", "https://p.example.com?token=s3cret|https://b", "https://p.example.com?token=xxxxx|https://b"},
+		{"GOPROXY", "https://p.example.com,https://ci:s3cret@q.example.com|direct", "https://p.example.com,https://q.example.com|direct"},
+		{"GOPROXY", "https://u:1,s3cret.x,2@h.example.com", "https://h.example.com"},
+		{"GOPROXY", "https://u:1|s3cret|x@h.example.com,direct", "https://h.example.com,direct"},
+		{"GOSUMDB", knownName + " https://u:s3cret@s.example", knownName + " https://s.example"},
+		{"GOSUMDB", "sum.example.com https://u:s3cret x@s.example", "xxxxx@s.example"},
+		{"GOPRIVATE", "git.example.com, *.corp.example.com", "git.example.com, *.corp.example.com"},
+		{"GONOPROXY", "a.example.com,oauth2:s3cret@gitlab.example.com/team", "a.example.com,gitlab.example.com/team"},
+		{"HTTPS_PROXY", "http://user:s3cret@proxy.corp.example.com:8080", "http://proxy.corp.example.com:8080"},
+		{"HTTPS_PROXY", "http://ci:a,s3cret,b@proxy:8080", "http://proxy:8080"},
+		{"http_proxy", "http://ci:1234,x;s3cret y@proxy", "http://proxy"},
+		{"NO_PROXY", "a.example.com b.example.com,10.0.0.0/8", "a.example.com b.example.com,10.0.0.0/8"},
+		{"GOFLAGS", "-mod=mod -modcacherw", "-mod=mod -modcacherw"},
+		{"GOAUTH", "netrc;git /home/me/x; helper https://ci:s3cret@git.example.com", "netrc;git /home/me/x; helper https://git.example.com"},
+		{"NETRC", "/home/a@b/.netrc", "/home/a@b/.netrc"},
+		{"", "https://s3cret@git.example.com", "https://git.example.com"},
+	} {
+		if got := RedactSetting(tt.name, tt.value); got != tt.want {
+			t.Errorf("%s=%s shows as %q; want %q", tt.name, tt.value, got, tt.want)
+		}
+	}
+}
+
 // FuzzRedact builds URLs around two marks, as user and as password, and looks
 // for them in whatever text is made of the URL.
 func FuzzRedact(f *testing.F) {
 	f.Add("https://", "", "", "a.example.com", "/x")
 	f.Add("", "/", "a/b", "a.example.com:80", "/rsc.io/quote/@v/list")
+	f.Add("http://", ",a", ";b|c ,1", "proxy:8080", "")
+	f.Add("", "", ",x.y,2", "h.example.com", ",direct")
 	f.Add("http:/", "?x=", "#,", "[::1]", "?a=b&c#d")
 	f.Fuzz(func(t *testing.T, scheme, user, password, host, rest string) {
 		const u, p = "U5ERmark", "PA55mark"
@@ -47,7 +76,15 @@ func FuzzRedact(f *testing.F) {
 		}
 		raw := scheme + u + user + ":" + p + password + "@" + host + rest
 		texts := []string{Redact(raw)}
+		for _, name := range []string{"HTTPS_PROXY", "GOSUMDB", "GOPROXY"} {
+			if name != "GOPROXY" || !strings.Contains(user+password, "://") { // that reads like two entries
+				texts = append(texts, RedactSetting(name, raw))
+			}
+		}
 		if _, err := CheckEntry(raw); err != nil {
+			texts = append(texts, err.Error())
+		}
+		if _, err := ParseChain(raw); err != nil {
 			texts = append(texts, err.Error())
 		}
 		for _, text := range texts {

@@ -3,8 +3,9 @@ package goenv
 import "strings"
 
 // RedactSetting returns the value of a variable in a form fit for build logs.
-// Values that it knows nothing of are shown as they are, unless an "@" in them
-// may end a password.
+// name tells where one URL of the value ends and the next begins: of a name
+// that it does not know, "" among them, the whole value counts as one URL as
+// soon as it looks like one. Directories are shown as they are.
 func RedactSetting(name, value string) string {
 	switch name {
 	case "GOPROXY":
@@ -13,21 +14,50 @@ func RedactSetting(name, value string) string {
 		return RedactPatterns(value)
 	case "GOSUMDB":
 		return RedactSumDB(value)
-	case "GOVCS", "GOTOOLCHAIN", "GO111MODULE", "GODEBUG", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC":
+	case "GOFLAGS":
+		return redactWords(value, " ")
+	case "GOAUTH":
+		return redactWords(value, " ;")
+	case "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC", "GOENV", "GOROOT", "GOPATH", "GOBIN", "GOMODCACHE", "GOWORK":
 		return value
 	}
-	words := strings.Split(value, " ")
-	for i, word := range words {
-		if strings.Contains(word, "@") || strings.Contains(word, "://") {
-			words[i] = Redact(word)
-		}
+	return shown(value)
+}
+
+// shown redacts what may hold a login or a query: an "@" may end a password
+// without any scheme before it.
+func shown(text string) string {
+	if strings.Contains(text, "@") || strings.Contains(text, "://") {
+		return Redact(text)
 	}
-	return strings.Join(words, " ")
+	return text
+}
+
+// redactWords redacts each word by itself. The separators stay.
+func redactWords(value, separators string) string {
+	words := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(separators, r) })
+	if len(joinLogins(words)) < len(words) {
+		return shown(value)
+	}
+	var b strings.Builder
+	for value != "" {
+		i := strings.IndexAny(value, separators)
+		if i < 0 {
+			i = len(value)
+		}
+		b.WriteString(shown(value[:i]))
+		if i < len(value) {
+			b.WriteByte(value[i])
+			i++
+		}
+		value = value[i:]
+	}
+	return b.String()
 }
 
 // RedactChain removes credentials from a GOPROXY list.
 func RedactChain(list string) string {
-	c, err := ParseChain(list)
+	c, err := ParseWhole(list)
 	if err != nil {
 		return Redact(list)
 	}
@@ -39,14 +69,28 @@ func RedactChain(list string) string {
 	return c.String()
 }
 
+// cutLogin reports whether a separator of a GOPROXY list may stand within user
+// or password of a URL: an entry behind the first has an "@", and no scheme
+// before it. Then the entries before it may be pieces of the password.
+func cutLogin(list string) bool {
+	i := strings.IndexAny(list, ",|")
+	if i < 0 {
+		return false
+	}
+	for _, entry := range strings.FieldsFunc(list[i:], func(r rune) bool { return r == ',' || r == '|' }) {
+		if lastUserinfoAt(entry) >= 0 && !strings.Contains(entry, "://") {
+			return true
+		}
+	}
+	return false
+}
+
 // RedactPatterns removes credentials from a list of module patterns. Who writes
 // a URL there has a pattern that matches nothing, and maybe a token in it.
 func RedactPatterns(list string) string {
-	items := strings.Split(list, ",")
+	items := joinLogins(strings.Split(list, ","))
 	for i, item := range items {
-		if strings.Contains(item, "@") {
-			items[i] = Redact(strings.TrimSpace(item))
-		}
+		items[i] = shown(item)
 	}
 	return strings.Join(items, ",")
 }
@@ -56,9 +100,9 @@ func RedactPatterns(list string) string {
 func RedactSumDB(value string) string {
 	db, err := ParseSumDB(value)
 	switch {
-	case err != nil && strings.Contains(value, "@"):
-		return Redact(value)
-	case err != nil || db.URL == "" || Redact(db.URL) == db.URL:
+	case err != nil:
+		return shown(value)
+	case db.URL == "" || Redact(db.URL) == db.URL:
 		return value
 	}
 	db.URL = Redact(db.URL)

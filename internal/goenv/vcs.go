@@ -32,7 +32,7 @@ func ParseVCS(v string) ([]VCSRule, error) {
 				return nil, err
 			}
 			if slices.ContainsFunc(rules, func(r VCSRule) bool { return r.Pattern == rule.Pattern }) {
-				return nil, fmt.Errorf("GOVCS entry %q: the pattern %q stands twice", item, rule.Pattern)
+				return nil, fmt.Errorf("GOVCS entry %q: the pattern %q stands twice", shown(item), shown(rule.Pattern))
 			}
 			rules = append(rules, rule)
 		}
@@ -45,12 +45,12 @@ func parseVCSRule(item string) (VCSRule, error) {
 	pattern, list = strings.TrimSpace(pattern), strings.TrimSpace(list)
 	relative := pattern == "." || pattern == ".." || strings.HasPrefix(pattern, "./") || strings.HasPrefix(pattern, "../")
 	if !found || pattern == "" || list == "" || relative {
-		return VCSRule{}, fmt.Errorf("GOVCS entry %q: write PATTERN:VCS|VCS…, as in public:git", item)
+		return VCSRule{}, fmt.Errorf("GOVCS entry %q: write PATTERN:VCS|VCS…, as in public:git", shown(item))
 	}
 	allowed := strings.Split(list, "|")
 	for i, name := range allowed {
 		if allowed[i] = strings.TrimSpace(name); allowed[i] == "" {
-			return VCSRule{}, fmt.Errorf("GOVCS entry %q: a version control system without a name", item)
+			return VCSRule{}, fmt.Errorf("GOVCS entry %q: a version control system without a name", shown(item))
 		}
 	}
 	return VCSRule{pattern, allowed}, nil

@@ -286,7 +286,7 @@ func plainHTTP(c *checker) (list []found) {
 
 func loopbackTLS(c *checker) (list []found) {
 	for _, p := range c.proxies {
-		if p.loopback && p.url.Scheme == "https" && !strings.Contains(strings.ToLower(c.goproxy.Value), "https://"+p.url.Host) {
+		if p.loopback && p.url.Scheme == "https" && !strings.Contains(c.goproxy.Value, p.Value) {
 			u := *p.url
 			u.Scheme = "http"
 			list = append(list, found{c.goproxy, fmt.Sprintf("an entry without a scheme becomes %s, and a proxy on this machine seldom speaks TLS", quoted(p.Entry)), rewritten(replaced(c.chain, p.index, u.String())), ""})

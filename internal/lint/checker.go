@@ -32,7 +32,7 @@ type proxy struct {
 func newChecker(in Input) *checker {
 	c := &checker{Input: in}
 	c.goproxy = c.look("GOPROXY")
-	c.chain, c.chainErr = goenv.ParseChain(c.goproxy.Value)
+	c.chain, c.chainErr = goenv.ParseWhole(c.goproxy.Value)
 	for i, e := range c.chain {
 		u, err := url.Parse(e.Value)
 		if !e.Proxy() || err != nil {
@@ -88,11 +88,12 @@ func (c *checker) at(message string, changes []Change, advice string) []found {
 	return []found{{c.goproxy, message, changes, advice}}
 }
 
-// items returns the patterns of a list without blanks around them, "none" left
-// out.
+// items returns the patterns of a list as they were meant, "none" left out.
+// What is wrong with them is for rules of its own.
 func items(patterns string) (list []string) {
-	for item := range strings.SplitSeq(patterns, ",") {
-		if item = strings.TrimSpace(item); item != "" && item != "none" {
+	mended, _ := goenv.MendPatterns(patterns)
+	for item := range strings.SplitSeq(mended, ",") {
+		if item != "" && item != "none" {
 			list = append(list, item)
 		}
 	}

@@ -271,3 +271,44 @@ is worth knowing.
 		t.Errorf("docs/lint.md does not say what the rules say (%v): run go test ./internal/lint -update", err)
 	}
 }
+
+// Whatever stands in a setting, no finding shows its secret.
+func TestSecrets(t *testing.T) {
+	values := []string{
+		"https://ci:s3cret@corp.example.com:8443/go,direct", "http://ci:s3cret@proxy:8080", "http://ci:a,s3cret,b@proxy:8080", "https://u:1,s3cret.x,2@h.example.com",
+		"https://u:1|s3cret|x@h.example.com", "https://h.example.com?tok=s3cret|https://i.example.com", "oauth2:s3cret@gitlab.corp.example.com/team",
+		"a.example.com, oauth2:s3cret@gitlab.corp.example.com/team", "https://oauth2:s3cret@gitlab.corp.example.com/[", "netrc;helper https://ci:s3cret@h.example.com;",
+		"name https://ci:s3cret@h.example.com", "name key https://ci:s3cret@h.example.com", "'https://ci:s3cret@h.example.com'", "-mod=mod https://ci:s3cret@h.example.com",
+		"https://ci:s3cret@h.example.com:git", "x=https://ci:s3cret@h.example.com",
+	}
+	toURL, _ := names()
+	defaults := []byte(toURL.Replace("GOPROXY={official},direct\nGOSUMDB={sumdb}\nGOTOOLCHAIN=auto\n"))
+	for _, name := range []string{
+		"GOPROXY", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOSUMDB", "GOAUTH", "GOVCS", "GOFLAGS", "GOTOOLCHAIN", "GO111MODULE", "GODEBUG",
+		"HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "NO_PROXY", "GO_PROXY",
+	} {
+		for _, value := range values {
+			if name == "GOVCS" && strings.Contains(value, ",") {
+				continue // each item by itself
+			}
+			env := func(n string) string {
+				if n == name {
+					return value
+				}
+				return ""
+			}
+			line := []byte(name + "=" + value + "\n")
+			for _, sources := range []goenv.Sources{
+				{Getenv: env, GOROOT: goenv.EnvFile{Path: "go.env", Data: defaults}},
+				{User: goenv.EnvFile{Path: "env", Data: line}, GOROOT: goenv.EnvFile{Path: "go.env", Data: defaults}},
+				{Getenv: func(n string) string { return map[string]string{name: "other"}[n] }, User: goenv.EnvFile{Path: "env", Data: line}},
+			} {
+				for _, f := range lint.Check(lint.Input{Sources: sources}) {
+					if r := f.Report(quote); strings.Contains(r.Message+r.Fix, "s3cret") {
+						t.Errorf("%s=%s: %s shows the secret: %s\nfix: %s", name, value, r.ID, r.Message, r.Fix)
+					}
+				}
+			}
+		}
+	}
+}

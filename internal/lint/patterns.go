@@ -25,7 +25,7 @@ func badPattern(reasons ...string) func(*checker) []found {
 					continue
 				}
 				f := found{set: set, message: fmt.Sprintf("the pattern %q matches nothing of what it names: %s", p.Pattern, p.Reason)}
-				if fixed := mendedPatterns(set.Value); fixed != "" {
+				if fixed, ok := goenv.MendPatterns(set.Value); ok {
 					f.changes = []Change{{name, fixed}}
 				} else {
 					f.advice = "write it anew, as in git.example.com/team"
@@ -36,20 +36,6 @@ func badPattern(reasons ...string) func(*checker) []found {
 		}
 		return list
 	}
-}
-
-// mendedPatterns corrects what is wrong with a list of patterns.
-func mendedPatterns(patterns string) string {
-	var fixed []string
-	for item := range strings.SplitSeq(patterns, ",") {
-		if problems := goenv.LintPatterns(item); len(problems) > 0 {
-			item = problems[0].Fix
-		}
-		if item != "" && !slices.Contains(fixed, item) {
-			fixed = append(fixed, item)
-		}
-	}
-	return strings.Join(fixed, ",")
 }
 
 // everything finds the pattern that covers all modules.
