@@ -187,7 +187,7 @@ func (d *doctor) read(ctx context.Context) error {
 	if err := d.goSum(); err != nil {
 		return err
 	}
-	d.config.Toolchain = toolchain(ctx, d.Dir)
+	d.config.Toolchain = toolchain(ctx, d.Host)
 	return nil
 }
 

@@ -3,8 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -182,48 +182,50 @@ func (x *explaining) arguments() error {
 
 // mainModule reads go.mod and go.work as the go command finds them.
 func (x *explaining) mainModule() error {
-	goMod, err := x.upwards("go.mod")
+	goMod, goWork, root, err := moduleFiles(x.Dir, x.Sources.Lookup("GOWORK").Value)
 	if err != nil {
 		return err
 	}
-	if goMod.Data != nil {
-		x.root = filepath.Dir(filepath.Join(x.Dir, filepath.FromSlash(goMod.Name)))
-		if filepath.IsAbs(filepath.FromSlash(goMod.Name)) {
-			x.root = filepath.Dir(filepath.FromSlash(goMod.Name))
-		}
-	}
-	var goWork explain.File
-	switch set := x.Sources.Lookup("GOWORK").Value; set {
-	case "off":
-	case "":
-		goWork, err = x.upwards("go.work")
-	default:
-		goWork = explain.File{Name: relative(x.Dir, set)}
-		goWork.Data, err = readFile(set, 16<<20)
-	}
-	if err != nil {
-		return fmt.Errorf("reading go.work: %w", err)
-	}
-	x.Main, err = explain.ParseMain(goMod, goWork)
-	if err != nil {
+	x.root = root
+	if x.Main, err = explain.ParseMain(goMod, goWork); err != nil {
 		return usagef("mend the file; go refuses it, too", "%w", err)
 	}
 	return nil
 }
 
-// upwards finds a file in the working directory or the nearest folder above.
-func (x *explaining) upwards(name string) (explain.File, error) {
-	for dir := x.Dir; ; dir = filepath.Dir(dir) {
-		path := filepath.Join(dir, name)
-		data, err := readFile(path, 16<<20)
-		if err == nil {
-			return explain.File{Name: relative(x.Dir, path), Data: data}, nil
+// moduleFiles returns the go.mod and go.work that the go command finds in dir,
+// and the folder of the former, "" if there is none. goWork is the value of
+// GOWORK.
+func moduleFiles(dir, goWork string) (mod, work explain.File, root string, err error) {
+	if mod, root, err = upwards(dir, "go.mod"); err != nil {
+		return mod, work, root, err
+	}
+	switch {
+	case goWork == "off":
+	case goWork == "" || goWork == "auto":
+		work, _, err = upwards(dir, "go.work")
+	case !filepath.IsAbs(goWork):
+		err = usagef("write an absolute path, or unset it", "GOWORK=%s: go refuses a relative path", goWork)
+	default:
+		work.Name = relative(dir, goWork)
+		if work.Data, err = readFile(goWork, 16<<20); err != nil {
+			err = usagef("correct GOWORK, or unset it", "reading GOWORK: %w", err)
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return explain.File{}, err
+	}
+	return mod, work, root, err
+}
+
+// upwards finds a file in dir or the nearest folder above, and returns it with
+// its folder.
+func upwards(dir, name string) (explain.File, string, error) {
+	for at := dir; ; at = filepath.Dir(at) {
+		path := filepath.Join(at, name)
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			data, err := readFile(path, 16<<20)
+			return explain.File{Name: relative(dir, path), Data: data}, at, err
 		}
-		if dir == filepath.Dir(dir) {
-			return explain.File{}, nil
+		if at == filepath.Dir(at) {
+			return explain.File{}, "", nil
 		}
 	}
 }

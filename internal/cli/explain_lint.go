@@ -53,14 +53,12 @@ func (x *explaining) lint(ctx context.Context) (int, error) {
 func (x *explaining) lintReport(ctx context.Context) *report.Report {
 	in := lint.Input{
 		Sources: x.Sources, Netrc: x.Netrc, NetrcName: x.NetrcName,
-		WantGo: x.Main.Toolchain, WantAt: x.Main.ToolchainAt,
+		Lines: x.Main.Lines, GoAt: x.Main.GoAt, ToolchainAt: x.Main.ToolchainAt, InPath: inPath,
 	}
 	if x.LookupEnv != nil {
 		in.Present = func(name string) bool { _, ok := x.LookupEnv(name); return ok }
 	}
-	if in.WantGo != "" {
-		_, in.HaveGo = installedGo(ctx, x.Dir)
-	}
+	_, in.HaveGo = installedGo(ctx, x.Dir, "local")
 	r := &report.Report{Schema: report.Schema, Command: "explain --lint", Outcome: report.OK}
 	r.Version, _ = build()
 	count := map[report.Severity]int{}

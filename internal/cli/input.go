@@ -240,7 +240,7 @@ func (s *setup) probeConfig(ctx context.Context, in *decision.Input) probe.Confi
 		RootCAs: s.rootCAs,
 		Netrc:   netrc.Parse(s.netrcText()),
 	}
-	cfg.Toolchain = toolchain(ctx, s.Dir)
+	cfg.Toolchain = toolchain(ctx, s.Host)
 	if db, err := goenv.ParseSumDB(in.Inherited.GOSUMDB); err == nil && !db.Off {
 		cfg.SumDB = db
 	}

@@ -1,34 +1,56 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	goversion "go/version"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/explain"
+	"github.com/org/goproxy-setup/internal/goenv"
 )
 
 // toolchain returns the toolchain that the go command will fetch through the
-// chain before it does anything else, because go.mod asks for a newer one than
-// is installed; "" if none, or if that cannot be told from here.
-func toolchain(ctx context.Context, dir string) string {
-	want := wantedToolchain(dir)
-	if want == "" {
+// chain before it does anything else, because go.mod, go.work or GOTOOLCHAIN
+// asks for another one than is installed; "" if none, or if that cannot be told
+// from here.
+func toolchain(ctx context.Context, h Host) string {
+	s := goenv.Sources{Getenv: h.Getenv}
+	s.User, _ = userEnv(h) // go ignores one that it cannot read
+	goMod, goWork, _, err := moduleFiles(h.Dir, s.Lookup("GOWORK").Value)
+	if err != nil {
 		return ""
 	}
-	mode, installed := installedGo(ctx, dir)
-	if mode == "" || mode == "local" || mode == "path" || goversion.Compare(installed, want) >= 0 {
-		return "" // no go here, no switching, or new enough
+	m, err := explain.ParseMain(goMod, goWork)
+	if err != nil {
+		return "" // go itself will say what is wrong
 	}
-	return want
+	mode := s.Lookup("GOTOOLCHAIN").Value
+	if mode == "local" || m.Lines == (goenv.GoLines{}) && (mode == "" || mode == "auto" || mode == "path") {
+		return "" // nothing asks for another
+	}
+	mode, installed := installedGo(ctx, h.Dir, mode)
+	if installed == "" {
+		return "" // no go here
+	}
+	t, err := goenv.SelectToolchain(mode, installed, m.Lines)
+	if err != nil || t.Installed || t.PathOnly || inPath(t.Name) {
+		return ""
+	}
+	return t.Name
 }
 
-// installedGo returns GOTOOLCHAIN and the version of the go command, "" if
-// there is none.
-func installedGo(ctx context.Context, dir string) (mode, version string) {
+// inPath reports whether PATH leads to a program of that name.
+func inPath(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
+}
+
+// installedGo returns the version of the go command, "" if there is none, and
+// GOTOOLCHAIN: mode, if it is not empty, or else go's default.
+func installedGo(ctx context.Context, dir, mode string) (inForce, version string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	// At the root, outside of any module, and without proxies, go answers for
@@ -36,25 +58,13 @@ func installedGo(ctx context.Context, dir string) (mode, version string) {
 	cmd := exec.CommandContext(ctx, "go", "env", "GOTOOLCHAIN", "GOVERSION")
 	cmd.Dir = filepath.VolumeName(dir) + string(filepath.Separator)
 	cmd.Env = append(cmd.Environ(), "GOWORK=off", "GOPROXY=off")
+	if mode != "" {
+		cmd.Env = append(cmd.Env, "GOTOOLCHAIN=local")
+	}
 	out, err := cmd.Output()
 	if err != nil {
-		return "", ""
+		return mode, ""
 	}
-	mode, version, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return mode, version
-}
-
-// wantedToolchain returns the toolchain that go.mod in dir asks for, such as
-// "go1.26.3", or "".
-func wantedToolchain(dir string) string {
-	file := filepath.Join(dir, "go.mod")
-	data, err := readFile(file, 16<<20)
-	if err != nil {
-		return ""
-	}
-	m, err := explain.ParseMain(explain.File{Name: file, Data: data}, explain.File{})
-	if err != nil {
-		return "" // go itself will say what is wrong
-	}
-	return m.Toolchain
+	builtIn, version, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return cmp.Or(mode, builtIn), version
 }

@@ -78,7 +78,7 @@ var checks = []Check{
 	{"D72", "work-outside", "Module that is not in go.work", Workspace, "go work use DIR, or GOWORK=off", false, workOutside},
 	{"D73", "replace-missing", "go.mod that cannot be built here", Workspace, "take the replacement out, mend the line", false, replaceMissing},
 	{"D74", "go-sum-broken", "go.sum that go refuses, or that contradicts itself", Workspace, "remove the line; go mod tidy", false, goSumBroken},
-	{"D75", "toolchain-forbidden", "Newer Go needed than may run", Workspace, "install it, or GOTOOLCHAIN=auto", false, toolchainLocal},
+	{"D75", "toolchain-forbidden", "Newer Go needed than may run", Workspace, "install it, or GOTOOLCHAIN=auto", false, toolchainForbidden},
 	{"D76", "toolchain-unavailable", "Toolchain that cannot be had", Workspace, "install it, or a proxy that serves golang.org/toolchain", false, toolchainUnavailable},
-	{"D77", "toolchain-no-release", "go line that names no release", Workspace, "write the release: go 1.N.0", false, toolchainName},
+	{"D77", "toolchain-no-release", "Toolchain that is no release", Workspace, "write the release: toolchain go1.N.0", false, toolchainName},
 }

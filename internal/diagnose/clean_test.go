@@ -97,6 +97,23 @@ var cleans = []struct {
 		r.write("go.mod", "module example.com/work\n\ngo 1.99.0\n")
 		r.env["GOTOOLCHAIN"], r.config.Toolchain = "auto", "go1.99.0"
 	}},
+	{"go line without a patch", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.99\n")
+		r.env["GOTOOLCHAIN"], r.config.Toolchain = "auto", "go1.99.0"
+	}},
+	{"toolchain line that GOTOOLCHAIN=local ignores", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.21.0\n\ntoolchain go1.99.1\n")
+		r.run("go", "list", "-m")
+	}},
+	{"toolchain in PATH", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.99\n")
+		r.program(r.path("~/bin/go1.99.0"), "")
+		r.env["GOTOOLCHAIN"], r.env["PATH"] = "path", r.path("~/bin")+":"+r.env["PATH"]
+	}},
+	{"newer go pinned", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.98.0\n")
+		r.env["GOTOOLCHAIN"], r.config.Toolchain = "go1.99.0", "go1.99.0"
+	}},
 	{"old module, version control alone", func(r *rig) {
 		r.env["GOPROXY"] = "direct"
 		r.write("go.mod", "module example.com/work\n\ngo 1.16\n")

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/decision"
+	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -154,30 +155,39 @@ func binRelative(_ context.Context, m *Machine) Result {
 	})
 }
 
-// toolchainLocal finds that go.mod asks for a newer go and switching is off.
-func toolchainLocal(_ context.Context, m *Machine) Result {
-	have, want := m.Go.Env["GOVERSION"], m.Work.wants
-	if want == "" || have == "" {
-		return skipped("no go.mod, or no go command")
+// toolchain returns what the go command becomes before it does its work; the
+// error says why it cannot be told.
+func (m *Machine) toolchain() (goenv.Toolchain, error) {
+	have := m.Go.Env["GOVERSION"]
+	if have == "" {
+		return goenv.Toolchain{}, errors.New("there is no go command")
 	}
-	mode := m.setting("GOTOOLCHAIN")
-	base, _, _ := strings.Cut(mode, "+")
-	switch {
-	case goversion.Compare("go"+want, have) <= 0:
-		return Result{Seen: have + " is new enough for go " + want}
-	case mode == "local", mode == "path", goversion.IsValid(base) && !strings.Contains(mode, "+"):
-		return found(Finding{
-			Severity: report.Error, Place: m.Work.wantsAt, Message: fmt.Sprintf("this line needs go %s, %s is installed, and GOTOOLCHAIN=%s forbids to fetch another", want, have, mode),
-			Fix: fmt.Sprintf("install go %s, or %s", want, m.set("GOTOOLCHAIN", "auto")),
-		})
+	return goenv.SelectToolchain(m.setting("GOTOOLCHAIN"), have, m.Work.lines)
+}
+
+// toolchainForbidden finds that a newer go is needed than may run.
+func toolchainForbidden(_ context.Context, m *Machine) Result {
+	t, err := m.toolchain()
+	if err != nil {
+		return skipped(err.Error())
 	}
-	return Result{Seen: fmt.Sprintf("go %s is fetched, since %s is installed", want, have)}
+	r := m.rules("L48")
+	r.Seen = t.Name + " runs"
+	for i := range r.Findings {
+		if r.Findings[i].Place = m.toolchainPlace(); t.TooOld {
+			r.Findings[i].Place = m.Work.goAt
+		}
+	}
+	return r
 }
 
 // toolchainUnavailable finds that the toolchain go will fetch cannot be had.
 func toolchainUnavailable(ctx context.Context, m *Machine) Result {
 	if m.Toolchain == "" || len(m.Policy.Proxies()) == 0 {
 		return skipped("no toolchain has to be fetched")
+	}
+	if t, err := m.toolchain(); err == nil && t.NoRelease() {
+		return skipped("there is no such release")
 	}
 	var asked []string
 	for _, ev := range m.evidence(ctx).Evidence {
@@ -194,37 +204,39 @@ func toolchainUnavailable(ctx context.Context, m *Machine) Result {
 		return skipped("no usable proxy was asked for it")
 	}
 	return found(Finding{
-		Severity: report.Error, Place: m.Work.wantsAt, Message: fmt.Sprintf("go will fetch %s before anything else, and no proxy of the chain has it: %s", m.Toolchain, strings.Join(asked, "; ")),
+		Severity: report.Error, Place: m.toolchainPlace(), Message: fmt.Sprintf("go will fetch %s before anything else, and no proxy of the chain has it: %s", m.Toolchain, strings.Join(asked, "; ")),
 		Fix: "install that Go, or put a proxy that serves golang.org/toolchain into the chain",
 	})
+}
+
+// toolchainPlace is where a toolchain is asked for.
+func (m *Machine) toolchainPlace() report.Place {
+	switch t, _ := m.toolchain(); t.Line {
+	case "go":
+		return m.Work.goAt
+	case "toolchain":
+		return m.Work.toolchainAt
+	}
+	return m.origin("GOTOOLCHAIN")
 }
 
 // toolchainRefused finds a GOTOOLCHAIN that go does not understand.
 func toolchainRefused(_ context.Context, m *Machine) Result {
 	mode := m.setting("GOTOOLCHAIN")
-	name, then, plus := strings.Cut(mode, "+")
-	ok := slices.Contains([]string{"", "auto", "path", "local"}, mode) || (name == "local" || goversion.IsValid(name)) && (!plus || then == "auto" || then == "path")
-	if ok {
-		return Result{Seen: mode}
+	if _, err := goenv.SelectToolchain(mode, "", goenv.GoLines{}); err != nil {
+		return found(Finding{
+			Severity: report.Error, Place: m.origin("GOTOOLCHAIN"), Message: fmt.Sprintf("every go command fails: %v", err),
+			Fix: "write auto, local, path, or a version such as go1.26.0 or go1.26.0+auto",
+		})
 	}
-	return found(Finding{
-		Severity: report.Error, Place: m.origin("GOTOOLCHAIN"), Message: fmt.Sprintf("GOTOOLCHAIN=%s: every go command fails with \"invalid GOTOOLCHAIN\"", mode),
-		Fix: "write auto, local, path, or a version such as go1.26.0 or go1.26.0+auto",
-	})
+	return Result{Seen: mode}
 }
 
-// toolchainName finds a go line that names a language version and no release,
-// for which there is no toolchain to fetch.
+// toolchainName finds that a toolchain is asked for by the name of a language
+// version, which cannot be fetched.
 func toolchainName(_ context.Context, m *Machine) Result {
-	have, want := m.Go.Env["GOVERSION"], m.Work.wants
-	if want == "" || have == "" || goversion.Compare("go"+want, have) <= 0 {
+	if t, err := m.toolchain(); err != nil || t.Installed {
 		return skipped("no toolchain has to be fetched")
 	}
-	if strings.Count(want, ".") >= 2 || strings.ContainsAny(want, "rb") || goversion.Compare("go"+want, "go1.21") < 0 {
-		return Result{}
-	}
-	return found(Finding{
-		Severity: report.Error, Place: m.Work.wantsAt, Message: fmt.Sprintf("go %s is no release: go would look for a toolchain of that name, and there is none", want),
-		Fix: fmt.Sprintf("write go %s.0", want),
-	})
+	return m.rules("L50")
 }

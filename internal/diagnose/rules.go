@@ -22,9 +22,31 @@ var told = []string{
 // other check tells of. Go's own defaults are nobody's mistake, and remarks are
 // for those who ask for them.
 func doubtful(_ context.Context, m *Machine) Result {
-	var r Result
-	for _, f := range lint.Check(lint.Input{Sources: m.Settings, Netrc: m.Netrc.Machines, NetrcName: m.Netrc.Path}) {
-		if f.Rule.Severity == report.Notice || f.Setting.Origin == goenv.GOROOTFile || slices.Contains(told, f.Rule.ID) {
+	r := m.findings(func(f lint.Finding) bool {
+		return f.Rule.Severity != report.Notice && f.Setting.Origin != goenv.GOROOTFile && !slices.Contains(told, f.Rule.ID)
+	}, true)
+	r.Seen = fmt.Sprintf("%d rules of \"explain --lint\"", len(lint.Rules()))
+	return r
+}
+
+// rules finds settings that break one of certain rules of "explain --lint".
+func (m *Machine) rules(ids ...string) Result {
+	return m.findings(func(f lint.Finding) bool { return slices.Contains(ids, f.Rule.ID) }, false)
+}
+
+// settingUnknown finds variables that go does not know.
+func settingUnknown(_ context.Context, m *Machine) Result { return m.rules("L38") }
+
+// findings returns those findings of "explain --lint" that are wanted, with the
+// rule's title where the check's own says less.
+func (m *Machine) findings(wanted func(lint.Finding) bool, titled bool) (r Result) {
+	in := lint.Input{
+		Sources: m.Settings, Netrc: m.Netrc.Machines, NetrcName: m.Netrc.Path,
+		Lines: m.Work.lines, GoAt: m.Work.goAt, ToolchainAt: m.Work.toolchainAt, HaveGo: m.Go.Env["GOVERSION"],
+		InPath: func(name string) bool { return len(m.find(name)) > 0 },
+	}
+	for _, f := range lint.Check(in) {
+		if !wanted(f) {
 			continue
 		}
 		one := f.Report(shellWord)
@@ -32,10 +54,10 @@ func doubtful(_ context.Context, m *Machine) Result {
 		if one.Place.File != "" {
 			at = m.place(one.Place.File, one.Place.Line)
 		}
-		r.Findings = append(r.Findings, Finding{
-			Severity: one.Severity, Place: at, Message: fmt.Sprintf("%s: %s (%s)", one.Title, one.Message, f.Rule.ID), Fix: one.Fix,
-		})
+		if titled {
+			one.Message = one.Title + ": " + one.Message
+		}
+		r.Findings = append(r.Findings, Finding{Severity: one.Severity, Place: at, Message: fmt.Sprintf("%s (%s)", one.Message, f.Rule.ID), Fix: one.Fix})
 	}
-	r.Seen = fmt.Sprintf("%d rules of \"explain --lint\"", len(lint.Rules()))
 	return r
 }

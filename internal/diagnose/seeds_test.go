@@ -88,7 +88,9 @@ var seeds = []seed{
 	{"D09", "vendor without a vendor directory", env("GOFLAGS", "-mod=vendor"), "go mod vendor", ""},
 	{"D10", "modules off", env("GO111MODULE", "off"), "take it out", ""},
 	{"D11", "variable that does not exist", env("GONOSUMCHECK", "1"), "GONOSUMDB", ""},
-	{"D11", "misspelled variable", env("GO_PROXY", "https://a.example.com"), "use GOPROXY", ""},
+	{"D11", "misspelled variable", env("GO_PROXY", "https://a.example.com"), "perhaps GOPROXY was meant", ""},
+	{"D11", "variable of an older go", env("GONOVERIFY", "git.example.com"), "perhaps GONOSUMDB was meant", ""},
+	{"D11", "misspelled flags", env("GO_FLAGS", "-mod=mod"), "perhaps GOFLAGS was meant", ""},
 	// Programs.
 	{"D12", "no go in PATH", func(r *rig) { r.env["PATH"] = filepath.Join(r.home, "bin") }, "install Go", "D44"},
 	{"D12", "GOROOT that is gone", env("GOROOT", "/nonexistent/go"), "unset GOROOT", ""},
@@ -246,10 +248,19 @@ var seeds = []seed{
 		r.env["GOTOOLCHAIN"], r.config.Toolchain = "auto", "go1.99.0"
 		through("toolchain:404")(r)
 	}, "golang.org/toolchain", "D34"},
-	{"D77", "go line without a release", func(r *rig) {
+	{"D75", "older go pinned", func(r *rig) {
 		r.write("go.mod", "module example.com/work\n\ngo 1.99\n")
+		r.env["GOTOOLCHAIN"] = "go1.98.0"
+	}, "install go1.99.0", ""},
+	{"D75", "newer go needed, and not in PATH", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.99\n")
+		r.env["GOTOOLCHAIN"] = "path"
+	}, "install go1.99.0", ""},
+	{"D75", "newer go needed by the workspace", both(file("go.work", "go 1.99.0\n\nuse .\n"), file("go.mod", "module example.com/work\n\ngo 1.21.0\n")), "GOTOOLCHAIN=auto", ""},
+	{"D77", "toolchain line without a release", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.21.0\n\ntoolchain go1.99\n")
 		r.env["GOTOOLCHAIN"] = "auto"
-	}, "go 1.99.0", ""},
+	}, "toolchain go1.99.0", ""},
 }
 
 // TestSeeds makes each misconfiguration on a machine on which nothing else is

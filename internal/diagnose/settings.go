@@ -277,31 +277,3 @@ func modulesOff(_ context.Context, m *Machine) Result {
 		Fix: "take it out: modules are the default since Go 1.16",
 	})
 }
-
-// unknownSettings are names that look like settings of go and are none, with
-// what was meant.
-var unknownSettings = map[string]string{
-	"GONOSUMCHECK": "nothing: it does not exist; GONOSUMDB names modules that are not looked up",
-	"GO_PROXY":     "GOPROXY", "GOPROXIES": "GOPROXY", "GOPROXY_URL": "GOPROXY", "GOMODPROXY": "GOPROXY", "GO_SUMDB": "GOSUMDB", "GOCHECKSUMDB": "GOSUMDB",
-	"GO_PRIVATE": "GOPRIVATE", "GOPRIVATES": "GOPRIVATE", "GO_NOPROXY": "GONOPROXY", "GONOPROXIES": "GONOPROXY", "GOSUM_DB": "GOSUMDB", "GO_FLAGS": "GOFLAGS",
-	"GO_TOOLCHAIN": "GOTOOLCHAIN", "GO_MODCACHE": "GOMODCACHE",
-}
-
-// settingUnknown finds variables that go does not know.
-func settingUnknown(_ context.Context, m *Machine) Result {
-	var r Result
-	names := make([]string, 0, len(unknownSettings))
-	for name := range unknownSettings {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if m.Getenv(name) == "" {
-			continue
-		}
-		r.Findings = append(r.Findings, Finding{
-			Message: name + " is set, and go knows no such variable: it changes nothing", Fix: "use " + unknownSettings[name],
-		})
-	}
-	return r
-}

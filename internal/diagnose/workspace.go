@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -32,8 +33,8 @@ type workspace struct {
 	workErr error
 	members []member
 
-	wants   string       // the Go version that has to run, without "go"; "" if nothing says
-	wantsAt report.Place // the line that says so
+	lines             goenv.GoLines // which Go has to run
+	goAt, toolchainAt report.Place  // where they say so
 }
 
 // A member is one "use" of go.work.
@@ -78,20 +79,20 @@ func (m *Machine) readWorkspace() (w workspace) {
 	}
 	switch { // in a workspace the toolchain is go.work's
 	case w.work != nil:
-		w.want(m, w.gowork, w.work.Go, w.work.Toolchain)
+		w.wants(m, w.gowork, w.work.Go, w.work.Toolchain)
 	case w.mod != nil:
-		w.want(m, w.gomod, w.mod.Go, w.mod.Toolchain)
+		w.wants(m, w.gomod, w.mod.Go, w.mod.Toolchain)
 	}
 	return w
 }
 
-// want notes which Go a file asks for: the newer of its two lines.
-func (w *workspace) want(m *Machine, file string, line *modfile.Go, toolchain *modfile.Toolchain) {
-	if line != nil && goversion.IsValid("go"+line.Version) {
-		w.wants, w.wantsAt = line.Version, m.place(file, line.Syntax.Start.Line)
+// wants notes which Go a file asks for.
+func (w *workspace) wants(m *Machine, file string, line *modfile.Go, toolchain *modfile.Toolchain) {
+	if line != nil {
+		w.lines.Go, w.goAt = line.Version, m.place(file, line.Syntax.Start.Line)
 	}
-	if toolchain != nil && goversion.IsValid(toolchain.Name) && goversion.Compare(toolchain.Name, "go"+w.wants) > 0 {
-		w.wants, w.wantsAt = strings.TrimPrefix(toolchain.Name, "go"), m.place(file, toolchain.Syntax.Start.Line)
+	if toolchain != nil {
+		w.lines.Toolchain, w.toolchainAt = toolchain.Name, m.place(file, toolchain.Syntax.Start.Line)
 	}
 }
 

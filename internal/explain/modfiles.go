@@ -3,12 +3,12 @@ package explain
 import (
 	"errors"
 	"fmt"
-	goversion "go/version"
 	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
+	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -23,10 +23,10 @@ type Replacement struct {
 // A Main is what go.mod and go.work say.
 type Main struct {
 	Module string // the main module, "" if there is no go.mod
-	// Toolchain is what go.mod asks for, such as "go1.26.3", by its go or
-	// toolchain line; "" if that is "default" or a go of somebody's own.
-	Toolchain   string
-	ToolchainAt report.Place
+	// Lines say which Go has to run, and stand at GoAt and ToolchainAt. In a
+	// workspace they are those of go.work.
+	Lines             goenv.GoLines
+	GoAt, ToolchainAt report.Place
 
 	work, own []replace                 // of go.work and of go.mod
 	excluded  map[module.Version]string // place
@@ -43,6 +43,7 @@ func ParseMain(goMod, goWork File) (Main, error) {
 			return m, firstMistake(err)
 		}
 		m.work = replaces(goWork, w.Replace)
+		m.lines(goWork, w.Go, w.Toolchain)
 	}
 	if goMod.Data != nil {
 		f, err := modfile.Parse(goMod.Name, goMod.Data, nil)
@@ -53,7 +54,9 @@ func ParseMain(goMod, goWork File) (Main, error) {
 			m.Module = f.Module.Mod.Path
 		}
 		m.own = replaces(goMod, f.Replace)
-		m.wants(goMod, f)
+		if goWork.Data == nil {
+			m.lines(goMod, f.Go, f.Toolchain)
+		}
 		for _, x := range f.Exclude {
 			m.excluded[x.Mod] = goMod.at(x.Syntax.Start.Line).String()
 		}
@@ -61,17 +64,13 @@ func ParseMain(goMod, goWork File) (Main, error) {
 	return m, nil
 }
 
-// wants notes the toolchain that go.mod asks for.
-func (m *Main) wants(goMod File, f *modfile.File) {
-	want, at := "", report.Place{}
-	if f.Go != nil {
-		want, at = "go"+f.Go.Version, goMod.at(f.Go.Syntax.Start.Line)
+// lines notes which Go a file asks for.
+func (m *Main) lines(f File, line *modfile.Go, toolchain *modfile.Toolchain) {
+	if line != nil {
+		m.Lines.Go, m.GoAt = line.Version, f.at(line.Syntax.Start.Line)
 	}
-	if f.Toolchain != nil && goversion.Compare(f.Toolchain.Name, want) > 0 {
-		want, at = f.Toolchain.Name, goMod.at(f.Toolchain.Syntax.Start.Line)
-	}
-	if goversion.IsValid(want) {
-		m.Toolchain, m.ToolchainAt = want, at
+	if toolchain != nil {
+		m.Lines.Toolchain, m.ToolchainAt = toolchain.Name, f.at(toolchain.Syntax.Start.Line)
 	}
 }
 

@@ -25,9 +25,12 @@ type Input struct {
 	Netrc     []netrc.Machine
 	NetrcName string // its path
 
-	WantGo string       // the toolchain that go.mod asks for, "go1.26.3"
-	WantAt report.Place // where it does
-	HaveGo string       // the one that is installed
+	Lines             goenv.GoLines // which Go has to run
+	GoAt, ToolchainAt report.Place  // where they say so
+	HaveGo            string        // the one that is installed
+	// InPath reports whether PATH leads to a toolchain of that name. It may be
+	// nil.
+	InPath func(toolchain string) bool
 }
 
 // A Rule is one thing that may be wrong.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,9 +57,19 @@ func input(a *txtar.Archive, prefix string) lint.Input {
 			in.Sources.GOROOT = goenv.EnvFile{Path: "/usr/local/go/go.env", Data: []byte(text)}
 		case "netrc":
 			in.Netrc = netrc.Parse(text)
-		case "go":
-			fmt.Sscan(text, &in.WantGo, &in.HaveGo)
-			in.WantAt = report.Place{File: "go.mod", Line: 3}
+		case "go.mod":
+			for n, line := range strings.Split(text, "\n") {
+				switch word, value, _ := strings.Cut(line, " "); word {
+				case "go":
+					in.Lines.Go, in.GoAt = value, report.Place{File: "go.mod", Line: n + 1}
+				case "toolchain":
+					in.Lines.Toolchain, in.ToolchainAt = value, report.Place{File: "go.mod", Line: n + 1}
+				}
+			}
+		case "installed": // the go command, and toolchains in PATH
+			names := strings.Fields(text)
+			in.HaveGo = names[0]
+			in.InPath = func(name string) bool { return slices.Contains(names, name) }
 		}
 	}
 	in.Sources.Getenv = func(name string) string { return env[name] }
@@ -210,6 +221,54 @@ func mends(t *testing.T, a *txtar.Archive, f lint.Finding) {
 	}
 }
 
+// Which Go runs, and whether it can be had, hangs on GOTOOLCHAIN and on both
+// lines.
+func TestToolchains(t *testing.T) {
+	for _, tt := range []struct {
+		name, mode    string
+		lines         goenv.GoLines
+		installed     string // the go command, and toolchains in PATH
+		id, text, fix string // the finding, "" for none
+	}{
+		{"new enough", "auto", goenv.GoLines{Go: "1.26"}, "go1.26.8", "", "", ""},
+		{"language version", "auto", goenv.GoLines{Go: "1.27"}, "go1.26.8", "L49", "go1.27.0 is not installed", "install go1.27.0"},
+		{"toolchain line", "auto", goenv.GoLines{Go: "1.24.0", Toolchain: "go1.27.1"}, "go1.26.8", "L49", "go1.27.1 is not installed", "install go1.27.1"},
+		{"toolchain line, in PATH", "auto", goenv.GoLines{Go: "1.24.0", Toolchain: "go1.27.1"}, "go1.26.8 go1.27.1", "", "", ""},
+		{"toolchain line, local", "local", goenv.GoLines{Go: "1.24.0", Toolchain: "go1.27.1"}, "go1.26.8", "", "", ""},
+		{"toolchain line, pinned", "go1.26.8", goenv.GoLines{Go: "1.24.0", Toolchain: "go1.27.1"}, "go1.26.8", "", "", ""},
+		{"pinned newer", "go1.28.0", goenv.GoLines{Go: "1.27.0"}, "go1.26.8", "L49", "GOTOOLCHAIN (environment): go1.28.0 is not installed", "install go1.28.0"},
+		{"pinned older than the go line", "go1.26.8", goenv.GoLines{Go: "1.27.0"}, "go1.26.8", "L48", "it is go1.26.8 that runs", "export GOTOOLCHAIN='auto'; or install go1.27.0"},
+		{"pinned without a release", "go1.28+auto", goenv.GoLines{Go: "1.27.0"}, "go1.26.8", "L50", "no toolchain go1.28", "export GOTOOLCHAIN='go1.28.0+auto'"},
+		{"path, and not there", "path", goenv.GoLines{Go: "1.27"}, "go1.26.8", "L48", "go1.27.0 is needed and not in PATH", "export GOTOOLCHAIN='auto'"},
+		{"path, and there", "path", goenv.GoLines{Go: "1.27"}, "go1.26.8 go1.27.0", "", "", ""},
+		{"default", "auto", goenv.GoLines{Go: "1.27", Toolchain: "default"}, "go1.26.8", "L48", "toolchain default", "install go1.27.0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			names := strings.Fields(tt.installed)
+			got := lint.Check(lint.Input{
+				Sources: goenv.Sources{Getenv: func(n string) string {
+					return map[string]string{"GOTOOLCHAIN": tt.mode, "GOPROXY": "https://p.example.com", "GOSUMDB": "off"}[n]
+				}},
+				Lines: tt.lines, GoAt: report.Place{File: "go.mod", Line: 3}, ToolchainAt: report.Place{File: "go.mod", Line: 4},
+				HaveGo: names[0], InPath: func(n string) bool { return slices.Contains(names, n) },
+			})
+			got = slices.DeleteFunc(got, func(f lint.Finding) bool { return !slices.Contains([]string{"L48", "L49", "L50"}, f.Rule.ID) })
+			if tt.id == "" {
+				if len(got) > 0 {
+					t.Errorf("found %v", got)
+				}
+				return
+			}
+			if len(got) != 1 || got[0].Rule.ID != tt.id {
+				t.Fatalf("found %v; want %s alone", got, tt.id)
+			}
+			if r := got[0].Report(quote); !strings.Contains(r.Message, tt.text) || !strings.HasPrefix(r.Fix, tt.fix) {
+				t.Errorf("says %q, %q; want %q, %q", r.Message, r.Fix, tt.text, tt.fix)
+			}
+		})
+	}
+}
+
 // Go's own defaults on a machine without any settings are no error.
 func TestDefaults(t *testing.T) {
 	toURL, _ := names()
@@ -247,10 +306,10 @@ is worth knowing.
 		b.WriteString("```\n")
 		for _, f := range a.Files {
 			name, ok := strings.CutPrefix(f.Name, "fails/")
-			if !ok || name == "want" || name == "go" {
+			if !ok || name == "want" || name == "installed" {
 				continue
 			}
-			what := map[string]string{"user": "# the file of go env -w\n", "goroot": "# GOROOT/go.env\n", "netrc": "# netrc\n"}[name]
+			what := map[string]string{"user": "# the file of go env -w\n", "goroot": "# GOROOT/go.env\n", "netrc": "# netrc\n", "go.mod": "# go.mod\n"}[name]
 			b.WriteString(what + strings.ReplaceAll(string(f.Data), "s3cret", "SECRET"))
 		}
 		for _, f := range a.Files {

@@ -66,7 +66,10 @@ func insecureNoHelp(c *checker) []found {
 // imaginary are variables that people set and that go has never heard of.
 var imaginary = []struct{ name, means string }{
 	{"GONOSUMCHECK", "GONOSUMDB"}, {"GONOSUMCHECKS", "GONOSUMDB"}, {"GONOSUM", "GONOSUMDB"}, {"GONOVERIFY", "GONOSUMDB"}, {"GOSUMCHECK", "GOSUMDB"},
-	{"GO_PROXY", "GOPROXY"}, {"GOPROXY_URL", "GOPROXY"}, {"GOPROXIES", "GOPROXY"}, {"GO_PRIVATE", "GOPRIVATE"}, {"GOPRIVATES", "GOPRIVATE"}, {"GO_NOPROXY", "GONOPROXY"}, {"GO_SUMDB", "GOSUMDB"},
+	{"GO_SUMDB", "GOSUMDB"}, {"GOSUM_DB", "GOSUMDB"}, {"GOCHECKSUMDB", "GOSUMDB"},
+	{"GO_PROXY", "GOPROXY"}, {"GOPROXY_URL", "GOPROXY"}, {"GOPROXIES", "GOPROXY"}, {"GOMODPROXY", "GOPROXY"},
+	{"GO_PRIVATE", "GOPRIVATE"}, {"GOPRIVATES", "GOPRIVATE"}, {"GO_NOPROXY", "GONOPROXY"}, {"GONOPROXIES", "GONOPROXY"},
+	{"GO_FLAGS", "GOFLAGS"}, {"GO_TOOLCHAIN", "GOTOOLCHAIN"}, {"GO_MODCACHE", "GOMODCACHE"},
 }
 
 func imaginaryVariable(c *checker) (list []found) {

@@ -2,49 +2,81 @@ package lint
 
 import (
 	"fmt"
-	goversion "go/version"
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
-// newer reports whether go.mod asks for a newer go than is installed.
-func (c *checker) newer() bool {
-	return c.WantGo != "" && c.HaveGo != "" && goversion.Compare(c.WantGo, c.HaveGo) > 0
+// toolchain returns what the go command becomes; not ok if that is not known.
+func (c *checker) toolchain() (t goenv.Toolchain, ok bool) {
+	if c.HaveGo == "" {
+		return t, false
+	}
+	t, err := goenv.SelectToolchain(c.look("GOTOOLCHAIN").Value, c.HaveGo, c.Lines)
+	return t, err == nil
 }
 
-// goMod is the place of the go line, as a setting that is none of go's.
-func (c *checker) goMod() goenv.Setting {
-	return goenv.Setting{File: c.WantAt.File, Line: c.WantAt.Line}
+// inPath reports whether PATH leads to the toolchain, as far as that is known.
+func (c *checker) inPath(t goenv.Toolchain) (in, known bool) {
+	if c.InPath == nil {
+		return false, false
+	}
+	return c.InPath(t.Name), true
 }
 
-func toolchainLocal(c *checker) []found {
+// asks is what asks for the toolchain: a line of go.mod, as a setting that is
+// none of go's, or GOTOOLCHAIN.
+func (c *checker) asks(t goenv.Toolchain) goenv.Setting {
+	at := c.GoAt
+	switch t.Line {
+	case "":
+		return c.look("GOTOOLCHAIN")
+	case "toolchain":
+		at = c.ToolchainAt
+	}
+	return goenv.Setting{File: at.File, Line: at.Line}
+}
+
+func toolchainForbidden(c *checker) []found {
+	t, ok := c.toolchain()
 	set := c.look("GOTOOLCHAIN")
-	if !c.newer() || set.Value != "local" && set.Value != "path" {
+	auto := []Change{{"GOTOOLCHAIN", "auto"}}
+	if in, known := c.inPath(t); ok && t.PathOnly && !t.Installed && known && !in {
+		return []found{{set, fmt.Sprintf("%s is needed and not in PATH, and GOTOOLCHAIN=%s downloads none: every go command fails", t.Name, set.Value), auto, "or install " + t.Name}}
+	}
+	if !ok || !t.TooOld {
 		return nil
 	}
-	return []found{{set, fmt.Sprintf("%s asks for %s, %s is installed, and GOTOOLCHAIN=%s downloads none: every go command fails", c.WantAt, c.WantGo, c.HaveGo, set.Value), []Change{{"GOTOOLCHAIN", "auto"}}, "or install " + c.WantGo}}
+	want := goenv.ToolchainFor(c.Lines.Go)
+	f := found{set: set, message: fmt.Sprintf("%s needs go %s, and by GOTOOLCHAIN=%s it is %s that runs: every go command fails", c.GoAt, c.Lines.Go, set.Value, t.Name), changes: auto, advice: "or install " + want}
+	if c.Lines.Toolchain == "default" {
+		f.message += ", and the line \"toolchain default\" forbids another"
+		f.changes, f.advice = nil, "install "+want
+	}
+	return []found{f}
 }
 
 func toolchainDownload(c *checker) []found {
-	set := c.look("GOTOOLCHAIN")
-	if !c.newer() || set.Value == "local" || set.Value == "path" || withoutPatch(c.WantGo) {
+	t, ok := c.toolchain()
+	if in, _ := c.inPath(t); !ok || t.Installed || t.PathOnly || in || t.NoRelease() {
 		return nil
 	}
-	return []found{{set: c.goMod(), message: fmt.Sprintf("%s is not installed (%s is): about 80 MB come through GOPROXY, verified by the checksum database, before any go command does its work", c.WantGo, c.HaveGo), advice: "install " + c.WantGo + " where the build runs"}}
+	return []found{{set: c.asks(t), message: fmt.Sprintf("%s is not installed (%s is): about 80 MB come through GOPROXY, verified by the checksum database, before any go command does its work", t.Name, c.HaveGo), advice: "install " + t.Name + " where the build runs"}}
 }
 
 func toolchainMissing(c *checker) []found {
-	if !c.newer() || !withoutPatch(c.WantGo) || c.look("GOTOOLCHAIN").Value == "local" {
+	t, ok := c.toolchain()
+	if in, _ := c.inPath(t); !ok || !t.NoRelease() || in {
 		return nil
 	}
-	return []found{{set: c.goMod(), message: fmt.Sprintf("there is no toolchain %s: since Go 1.21 the first release of a version ends in .0", c.WantGo), advice: fmt.Sprintf("write \"go %s.0\" in go.mod", strings.TrimPrefix(c.WantGo, "go"))}}
-}
-
-// withoutPatch reports whether v names a language version and no release.
-func withoutPatch(v string) bool {
-	return goversion.Lang(v) == v && goversion.Compare(v, "go1.21") >= 0
+	f := found{set: c.asks(t), message: fmt.Sprintf("there is no toolchain %s: since Go 1.21 that is a language version, which go completes in a go line alone", t.Name)}
+	if t.Line == "toolchain" {
+		f.advice = fmt.Sprintf("write \"toolchain %s.0\" in %s", t.Name, c.ToolchainAt.File)
+	} else {
+		f.changes = []Change{{"GOTOOLCHAIN", strings.Replace(f.set.Value, t.Name, t.Name+".0", 1)}}
+	}
+	return []found{f}
 }
 
 const (
