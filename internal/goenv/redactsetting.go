@@ -55,8 +55,12 @@ func redactWords(value, separators string) string {
 	return b.String()
 }
 
-// RedactChain removes credentials from a GOPROXY list.
+// RedactChain removes credentials from a GOPROXY list. One without any stays as
+// it is.
 func RedactChain(list string) string {
+	if redactWords(list, ",|") == list {
+		return list
+	}
 	c, err := ParseWhole(list)
 	if err != nil {
 		return Redact(list)

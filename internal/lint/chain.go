@@ -23,7 +23,7 @@ func refused(word bool) func(*checker) []found {
 		}
 		f := found{set: c.goproxy, message: fmt.Sprintf("the entry %q is refused (%s), and with it the whole list", e.Entry, e.Reason), advice: e.Fix}
 		if fixed, ok := mended(c.goproxy.Value, word); ok {
-			f.changes, f.advice = []Change{{"GOPROXY", goenv.RedactChain(fixed)}}, ""
+			f.changes, f.advice = []Change{{"GOPROXY", fixed}}, ""
 		}
 		return []found{f}
 	}
@@ -192,13 +192,19 @@ func lastWithoutDatabase(c *checker) []found {
 	if !bar || last.public != nil && last.public.SumDB == "yes" {
 		return nil
 	}
+	message := fmt.Sprintf("if an earlier proxy fails and %s does not pass the checksum database on, modules download but every lookup fails with the earlier proxy's error", quoted(last.Entry))
+	if _, public := c.firstPublic(); !public { // no way around gatekeepers
+		return c.at(message, nil, fmt.Sprintf("let it pass the database on, or send lookups to a proxy that does: GOSUMDB='%s https://PROXY/sumdb/%s'", c.db, c.db.Name))
+	}
 	fixed := c.clone()
 	if fixed[len(fixed)-1].Off() {
 		fixed = fixed[:len(fixed)-1]
 	}
-	fixed[len(fixed)-1].Sep = goenv.Comma
+	if fixed[len(fixed)-1].Sep = goenv.Comma; last.public != nil {
+		fixed[len(fixed)-1].Sep = goenv.Bar
+	}
 	fixed = append(fixed, goenv.Entry{Value: "direct"})
-	return c.at(fmt.Sprintf("if an earlier proxy fails and %s does not pass the checksum database on, modules download but every lookup fails with the earlier proxy's error", quoted(last.Entry)), rewritten(fixed), "")
+	return c.at(message, rewritten(fixed), "")
 }
 
 func finalOff(c *checker) []found {
@@ -262,11 +268,17 @@ func secretInQuery(c *checker) (list []found) {
 }
 
 func secretInURL(c *checker) (list []found) {
+	without := c.clone()
 	for _, p := range c.proxies {
 		if p.url.User != nil && p.url.Scheme == "https" {
 			u := *p.url
 			u.User = nil
-			list = append(list, found{c.goproxy, fmt.Sprintf("credentials for %s stand in the value, where \"go env\" and every process of the job show them", p.url.Host), rewritten(replaced(c.chain, p.index, u.String())),
+			without[p.index].Value = u.String()
+		}
+	}
+	for _, p := range c.proxies {
+		if p.url.User != nil && p.url.Scheme == "https" {
+			list = append(list, found{c.goproxy, fmt.Sprintf("credentials for %s stand in the value, where \"go env\" and every process of the job show them", p.url.Host), rewritten(without),
 				"put this into the netrc: machine " + p.url.Host + " login USER password PASSWORD"})
 		}
 	}

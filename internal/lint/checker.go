@@ -75,10 +75,8 @@ func (p proxy) own() bool { return p.public == nil && !p.loopback && p.url.Schem
 // usesDatabase reports whether go would look up checksums along the chain.
 func (c *checker) usesDatabase() bool { return c.dbErr == nil && !c.db.Off && c.db.URL == "" }
 
-// rewritten returns the change of GOPROXY to a chain, without credentials.
-func rewritten(chain goenv.Chain) []Change {
-	return []Change{{"GOPROXY", goenv.RedactChain(chain.String())}}
-}
+// rewritten returns the change of GOPROXY to a chain.
+func rewritten(chain goenv.Chain) []Change { return []Change{{"GOPROXY", chain.String()}} }
 
 // clone returns a copy of the chain to change.
 func (c *checker) clone() goenv.Chain { return append(goenv.Chain(nil), c.chain...) }

@@ -8,6 +8,7 @@ package lint
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/netrc"
@@ -51,7 +52,8 @@ type Finding struct {
 	Advice  string        // what to do that is no setting, "" if nothing
 }
 
-// A Change is a new value for a variable; "" takes it away.
+// A Change is a new value for a variable; "" takes it away. It may hold
+// credentials: [Finding.Line] shows it without.
 type Change struct{ Name, Value string }
 
 // found is a finding before it is put together.
@@ -83,10 +85,11 @@ func Check(in Input) []Finding {
 func Rules() []Rule { return slices.Clone(rules) }
 
 // Line returns the exact line that makes a change: for a shell, or for
-// "go env -w" if that is where the value comes from. quote is the quoting of a
-// POSIX shell.
+// "go env -w" if that is where the value comes from. Credentials are left out.
+// quote is the quoting of a POSIX shell.
 func (f Finding) Line(c Change, quote func(string) string) string {
 	set := f.Setting
+	c.Value = goenv.RedactSetting(c.Name, c.Value)
 	inFile := set.Name == c.Name && (set.Origin == goenv.UserFile || set.Origin == goenv.GOROOTFile)
 	switch {
 	case inFile && c.Value == "":
@@ -110,17 +113,18 @@ func (f Finding) Report(quote func(string) string) report.Finding {
 	} else if f.Setting.Origin != "" && f.Setting.Name != "" {
 		r.Message = fmt.Sprintf("%s (%s): %s", f.Setting.Name, f.Setting.Origin, f.Message)
 	}
+	var steps []string
+	leftOut := false
 	for _, c := range f.Changes {
-		if r.Fix != "" {
-			r.Fix += "; "
-		}
-		r.Fix += f.Line(c, quote)
+		steps = append(steps, f.Line(c, quote))
+		leftOut = leftOut || goenv.RedactSetting(c.Name, c.Value) != c.Value
+	}
+	if leftOut {
+		steps = append(steps, "put the credentials back that are left out here")
 	}
 	if f.Advice != "" {
-		if r.Fix != "" {
-			r.Fix += "; "
-		}
-		r.Fix += f.Advice
+		steps = append(steps, f.Advice)
 	}
+	r.Fix = strings.Join(steps, "; ")
 	return r
 }

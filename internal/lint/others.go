@@ -53,14 +53,27 @@ func vendored(c *checker) []found {
 	return []found{{c.look("GOFLAGS"), "builds read the vendor folder and ask no proxy; \"go mod download\" and \"go get\" still do", c.withoutFlag("mod"), "unless just that is meant"}}
 }
 
-func insecureNoHelp(c *checker) []found {
+// insecureNoHelp finds patterns of GOINSECURE that were meant for a proxy. One
+// with wildcards may be meant for modules that are fetched directly.
+func insecureNoHelp(c *checker) (list []found) {
 	set := c.look("GOINSECURE")
+	direct := len(items(c.look("GONOPROXY").Value)) > 0 || len(c.chain) > 0 && c.chain[len(c.chain)-1].Direct()
 	for _, p := range c.proxies {
-		if p.url.Scheme == "https" && (slices.Contains(items(set.Value), "*") || goenv.MatchPatterns(set.Value, p.url.Hostname())) {
-			return []found{{set, fmt.Sprintf("GOINSECURE is for direct fetches of modules: the certificate of the proxy %s is checked all the same", p.url.Host), []Change{{"GOINSECURE", ""}}, "add the proxy's authority by SSL_CERT_FILE"}}
+		var rest []string
+		help := true
+		for _, item := range items(set.Value) {
+			if host := p.url.Hostname(); item == host || goenv.MatchPatterns(item, host) && !direct {
+				help = false
+			} else {
+				rest = append(rest, item)
+			}
+		}
+		if p.url.Scheme == "https" && !help {
+			list = append(list, found{set, fmt.Sprintf("GOINSECURE is for direct fetches of modules: the certificate of the proxy %s is checked all the same", p.url.Host), []Change{{"GOINSECURE", strings.Join(rest, ",")}}, "add the proxy's authority by SSL_CERT_FILE"})
+			break
 		}
 	}
-	return nil
+	return list
 }
 
 // imaginary are variables that people set and that go has never heard of.
@@ -95,7 +108,7 @@ func onlyHTTPProxy(c *checker) []found {
 	}
 	for _, p := range c.proxies {
 		if p.url.Scheme == "https" && !p.loopback {
-			return []found{{set, fmt.Sprintf("HTTP_PROXY is for http URLs alone: go reaches %s without it", p.url.Host), []Change{{"HTTPS_PROXY", goenv.RedactSetting("HTTPS_PROXY", set.Value)}}, ""}}
+			return []found{{set, fmt.Sprintf("HTTP_PROXY is for http URLs alone: go reaches %s without it", p.url.Host), []Change{{"HTTPS_PROXY", set.Value}}, ""}}
 		}
 	}
 	return nil
@@ -111,7 +124,7 @@ func inWrongFile(c *checker) (list []found) {
 	}{{c.Sources.User, goenv.UserFile}, {c.Sources.GOROOT, goenv.GOROOTFile}} {
 		for _, set := range f.file.Settings(f.origin) {
 			if slices.Contains(processOnly, set.Name) && c.look(set.Name).Value == "" {
-				list = append(list, found{goenv.Setting{Origin: set.Origin, File: set.File, Line: set.Line}, fmt.Sprintf("%s has no effect in this file: it is read from the environment alone", set.Name), []Change{{set.Name, goenv.RedactSetting(set.Name, set.Value)}}, ""})
+				list = append(list, found{goenv.Setting{Origin: set.Origin, File: set.File, Line: set.Line}, fmt.Sprintf("%s has no effect in this file: it is read from the environment alone", set.Name), []Change{{set.Name, set.Value}}, ""})
 			}
 		}
 	}
@@ -151,7 +164,7 @@ func quotedValue(c *checker) (list []found) {
 			plain = plain[1 : n-1]
 		}
 		if plain != set.Value {
-			list = append(list, found{set, "quotes, blanks and carriage returns of the file are a part of the value", []Change{{set.Name, goenv.RedactSetting(set.Name, plain)}}, ""})
+			list = append(list, found{set, "quotes, blanks and carriage returns of the file are a part of the value", []Change{{set.Name, plain}}, ""})
 		}
 	}
 	return list
@@ -176,7 +189,7 @@ func netrcPort(c *checker) (list []found) {
 		m, other := netrc.Lookup(c.Netrc, &bare)
 		if !exact && other {
 			list = append(list, found{set: c.goproxy, message: fmt.Sprintf("%s has credentials for machine %s, which go does not send to %s: the port is a part of the name", c.NetrcName, goenv.Redact(m.Name), p.url.Host),
-				advice: fmt.Sprintf("write \"machine %s\" in %s", p.url.Host, c.NetrcName)})
+				advice: fmt.Sprintf("if the proxy wants a login, add a line for \"machine %s\" to %s", p.url.Host, c.NetrcName)})
 		}
 	}
 	return list
@@ -196,16 +209,41 @@ func forbiddenVCS(c *checker) []found {
 	if err != nil {
 		return nil
 	}
+	var forbidden []string
+	govcs, why := set.Value, ""
 	for _, p := range items(c.look("GONOPROXY").Value) {
 		if strings.ContainsAny(p, `*?[\`) {
 			continue
 		}
-		rule, ok := goenv.VCSFor(rules, p, goenv.MatchPatterns(c.look("GOPRIVATE").Value, p))
-		if ok && !rule.Allows("git") {
-			return []found{{set, fmt.Sprintf("%s is fetched directly by GONOPROXY, and GOVCS (%s) lets no git run for it", p, rule), []Change{{"GONOPROXY", "none"}}, "or let git run, as in GOVCS='" + p + ":git'"}}
+		if rule, ok := goenv.VCSFor(rules, p, goenv.MatchPatterns(c.look("GOPRIVATE").Value, p)); ok && !rule.Allows("git") {
+			forbidden, why = append(forbidden, p), rule.String()
+			govcs = withGit(govcs, p)
 		}
 	}
-	return nil
+	if forbidden == nil {
+		return nil
+	}
+	f := found{set: set, message: fmt.Sprintf("%s is fetched directly by GONOPROXY, and GOVCS (%s) lets no git run for it", strings.Join(forbidden, ", "), why), changes: []Change{{"GOVCS", govcs}}}
+	if _, public := c.firstPublic(); !public && len(c.proxies) > 0 {
+		f.advice = "or fetch it through your proxies, as with GONOPROXY=none"
+	}
+	return []found{f}
+}
+
+// withGit returns a sound GOVCS with git allowed for a pattern, before all other
+// rules: go obeys the first that covers a module, and takes a pattern once.
+func withGit(govcs, pattern string) string {
+	list := []string{pattern + ":git"}
+	for item := range strings.SplitSeq(govcs, ",") {
+		of, allowed, _ := strings.Cut(strings.TrimSpace(item), ":")
+		switch {
+		case strings.TrimSpace(of) != pattern:
+			list = append(list, strings.TrimSpace(item))
+		case strings.TrimSpace(allowed) != "off":
+			list[0] = pattern + ":git|" + strings.TrimSpace(allowed)
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 func modulesOff(c *checker) []found {
