@@ -53,7 +53,7 @@ var checks = []Check{
 	{"D37", "clock-wrong", "The clock is wrong", ThisMachine, "set it by NTP", false, clockSkew},
 	{"D38", "certificate-file", "SSL_CERT_FILE or SSL_CERT_DIR leads nowhere", ThisMachine, "correct the path", false, certFiles},
 	// Logins and git.
-	{"D40", "netrc-machine", "Login that is not sent", ThisMachine, "write machine HOST:PORT as in GOPROXY; use https", false, netrcMachine},
+	{"D40", "netrc-machine", "Login that is not sent", ThisMachine, "add machine HOST:PORT as in GOPROXY; use https", false, netrcMachine},
 	{"D41", "netrc-incomplete", "Entry of netrc that go skips", ThisMachine, "give both login and password", false, netrcIncomplete},
 	{"D42", "netrc-file", "File with logins that others can read, or go cannot", ThisMachine, "chmod 600; correct NETRC", true, netrcOpen},
 	{"D43", "goauth", "GOAUTH keeps logins back", ThisMachine, "write netrc, git /DIR or a command that exists", false, goAuth},

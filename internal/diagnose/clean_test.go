@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/org/goproxy-setup/internal/diagnose"
 	"github.com/org/goproxy-setup/internal/proxytest"
+	"github.com/org/goproxy-setup/internal/report"
 )
 
 // cleans are set-ups with which nothing is wrong.
@@ -88,6 +90,32 @@ var cleans = []struct {
 		r.write("Dockerfile", "FROM golang\nARG GOPROXY\nRUN go build ./...\n")
 		r.write("Makefile", "GOPROXY ?= https://a.example.com\nbuild:\n\tgo build ./...\n")
 	}},
+	{"modules of one repository, without go.sum", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.21.0\n\nrequire example.com/b v0.0.0\n\nreplace example.com/b => ./b\n")
+		r.write("main.go", "package main\n\nimport _ \"example.com/b\"\n\nfunc main() {}\n")
+		r.write("b/go.mod", "module example.com/b\n\ngo 1.21.0\n")
+		r.write("b/b.go", "package b\n")
+		r.run("go", "list", "-deps", ".")
+	}},
+	{"modules of one workspace, without go.sum", func(r *rig) {
+		r.write("go.work", "go 1.21.0\n\nuse (\n\t.\n\t./b\n)\n")
+		r.write("go.mod", "module example.com/work\n\ngo 1.21.0\n\nrequire example.com/b v0.0.0\n")
+		r.write("main.go", "package main\n\nimport _ \"example.com/b\"\n\nfunc main() {}\n")
+		r.write("b/go.mod", "module example.com/b\n\ngo 1.21.0\n")
+		r.write("b/b.go", "package b\n")
+		r.run("go", "list", "-deps", ".")
+	}},
+	{"vendored, without go.sum", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.21.0\n\nrequire rsc.io/quote v1.5.2\n")
+		r.write("main.go", "package main\n\nimport _ \"rsc.io/quote\"\n\nfunc main() {}\n")
+		r.write("vendor/modules.txt", "# rsc.io/quote v1.5.2\n## explicit\nrsc.io/quote\n")
+		r.write("vendor/rsc.io/quote/quote.go", "package quote\n")
+		r.run("go", "list", "-deps", ".")
+	}},
+	{"go.sum that go writes by itself", func(r *rig) {
+		r.write("go.mod", "module example.com/work\n\ngo 1.21.0\n\nrequire rsc.io/quote v1.5.2\n")
+		r.env["GOFLAGS"] += " -mod=mod"
+	}},
 	{"GOAUTH of several commands", func(r *rig) {
 		r.program(r.path("~/my bin/helper"), "")
 		r.env["GOAUTH"] = "netrc /x;git " + r.dir + "; '" + r.path("~/my bin/helper") + "' a b"
@@ -142,6 +170,21 @@ func TestCleanSetUps(t *testing.T) {
 		})
 	}
 	t.Logf("%d clean set-ups without a false alarm", len(cleans))
+}
+
+// A login that go does not send is a mistake only if the proxy wants one.
+func TestLoginNotSent(t *testing.T) {
+	for fault, want := range map[string]report.Severity{"": report.Notice, "/auth": report.Error, "/403": report.Error, "/502": report.Notice} {
+		r := newRig(t)
+		r.secure(proxytest.PrivateCA, true)
+		r.env["GOPROXY"] = r.secureURL() + fault + ",direct"
+		r.login("machine 127.0.0.1 login git password other\n")
+		i := slices.IndexFunc(diagnose.Checks(), func(c diagnose.Check) bool { return c.ID == "D40" })
+		list := diagnose.Run(t.Context(), r.machine(t.Context()), diagnose.Checks()[i:i+1])
+		if f := list[0].Findings; len(f) != 1 || f[0].Severity != want {
+			t.Errorf("%q: found %+v; want one %s", fault, f, want)
+		}
+	}
 }
 
 // Whatever stands in a setting, neither the findings nor the settings in force

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
+	"github.com/org/goproxy-setup/internal/decision"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/report"
@@ -46,9 +48,17 @@ func machineLines(text string) (list []machineLine) {
 	return list
 }
 
+// refusesUs reports whether a proxy of the chain wants a login, or another one.
+func (m *Machine) refusesUs(ctx context.Context, entry string) bool {
+	return slices.ContainsFunc(m.evidence(ctx).Evidence, func(ev decision.Evidence) bool {
+		return ev.Entry == entry && (ev.Class == decision.Unauthorized || ev.Class == decision.Forbidden)
+	})
+}
+
 // netrcMachine finds entries of netrc that were meant for a proxy of the chain
-// and that go does not send there.
-func netrcMachine(_ context.Context, m *Machine) Result {
+// and that go does not send there. They may as well be another program's, if
+// the proxy wants no login.
+func netrcMachine(ctx context.Context, m *Machine) Result {
 	if m.Netrc.Err != nil {
 		return skipped("there is no netrc file")
 	}
@@ -68,15 +78,17 @@ func netrcMachine(_ context.Context, m *Machine) Result {
 			if !strings.EqualFold(bare, u.Hostname()) {
 				continue
 			}
-			f := Finding{Place: m.place(m.Netrc.Path, line.line)}
+			f := Finding{Severity: report.Notice, Place: m.place(m.Netrc.Path, line.line)}
+			if m.refusesUs(ctx, e.Name) {
+				f.Severity = report.Error
+			}
 			switch {
 			case u.Scheme != "https":
 				f.Message = fmt.Sprintf("the login for %s is not sent to %s: go sends none over plain http", line.name, e.Name)
 				f.Fix = "write the proxy's https URL into GOPROXY"
 			case host != u.Host:
-				f.Severity = report.Error
 				f.Message = fmt.Sprintf("machine %s is not %s, the host in GOPROXY: go compares the port and the spelling as well, so no login is sent", line.name, u.Host)
-				f.Fix = "write: machine " + u.Host
+				f.Fix = "add a line for it, and leave this one: machine " + u.Host
 			default:
 				continue // incomplete: another check says so
 			}

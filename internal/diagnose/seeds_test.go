@@ -175,6 +175,11 @@ var seeds = []seed{
 		r.secure(proxytest.PrivateCA, true)
 		r.login("machine 127.0.0.1 login ci password s3cret\n")
 	}, "machine 127.0.0.1:", ""},
+	{"D40", "port missing in netrc, and the proxy wants a login", func(r *rig) {
+		r.secure(proxytest.PrivateCA, true)
+		r.env["GOPROXY"] = r.secureURL() + "/auth,direct"
+		r.login("machine 127.0.0.1 login ci password s3cret\n")
+	}, "add a line", "D31"},
 	{"D40", "login for plain http", func(r *rig) {
 		r.login("machine " + strings.TrimPrefix(r.proxy.URL, "http://") + " login ci password s3cret\n")
 	}, "https URL", ""},
@@ -242,6 +247,10 @@ var seeds = []seed{
 	{"D74", "marks of a merge in go.sum", file("go.sum", "<<<<<<< HEAD\nexample.com/a v1.0.0 h1:a\n=======\n"), "keep the lines of both sides", ""},
 	{"D74", "two hashes of one module", file("go.sum", "example.com/a v1.0.0 h1:a\nexample.com/a v1.0.0 h1:b\n"), "--bisect example.com/a@v1.0.0", ""},
 	{"D74", "go.sum is missing", file("go.mod", "module example.com/work\n\ngo 1.21.0\n\nrequire rsc.io/quote v1.5.2\n"), "go mod tidy", ""},
+	{"D74", "go.sum is missing, and not all is replaced", both(
+		file("go.mod", "module example.com/work\n\ngo 1.21.0\n\nrequire (\n\texample.com/b v0.0.0\n\trsc.io/quote v1.5.2\n)\n\nreplace example.com/b => ./b\n"),
+		file("b/go.mod", "module example.com/b\n\ngo 1.21.0\n"),
+	), "go mod tidy", ""},
 	{"D75", "newer go needed, switching off", file("go.mod", "module example.com/work\n\ngo 1.99.0\n"), "GOTOOLCHAIN=auto", ""},
 	{"D76", "toolchain that no proxy has", func(r *rig) {
 		r.write("go.mod", "module example.com/work\n\ngo 1.99.0\n")

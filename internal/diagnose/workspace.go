@@ -242,6 +242,48 @@ func replaceMissing(_ context.Context, m *Machine) Result {
 	return r
 }
 
+// downloads reports whether go.mod requires a module that is neither replaced by
+// a directory nor a member of go.work: go.sum must have its checksums.
+func (w *workspace) downloads() bool {
+	if w.mod == nil {
+		return false
+	}
+	replaces := w.mod.Replace
+	if w.work != nil {
+		replaces = slices.Concat(w.work.Replace, replaces)
+	}
+	return slices.ContainsFunc(w.mod.Require, func(r *modfile.Require) bool {
+		local := slices.ContainsFunc(replaces, func(x *modfile.Replace) bool {
+			return x.New.Version == "" && x.Old.Path == r.Mod.Path && (x.Old.Version == "" || x.Old.Version == r.Mod.Version)
+		})
+		return !local && !slices.ContainsFunc(w.members, func(x member) bool {
+			return x.mod != nil && x.mod.Module != nil && x.mod.Module.Mod.Path == r.Mod.Path
+		})
+	})
+}
+
+// vendored reports whether builds take modules from a vendor directory: that of
+// the module, or in a workspace the one beside go.work. It is the default since
+// go lines of 1.14.
+func (m *Machine) vendored() bool {
+	root, from := m.Work.root, "go1.14"
+	if m.Work.work != nil {
+		root, from = filepath.Dir(m.Work.gowork), "go1.22"
+	}
+	if _, err := os.Stat(filepath.Join(root, "vendor", "modules.txt")); err != nil {
+		return false
+	}
+	mode := m.modFlag()
+	return mode == "vendor" || mode == "" && goversion.Compare("go"+m.Work.lines.Go, from) >= 0
+}
+
+// modFlag returns the value of -mod in GOFLAGS.
+func (m *Machine) modFlag() string {
+	flags, _ := goenv.ParseFlags(m.setting("GOFLAGS")) // a check says what is wrong with it
+	mode, _ := goenv.Flag(flags, "mod")
+	return mode
+}
+
 // goSumBroken finds what is wrong with go.sum: lines of a merge, and lines that
 // contradict each other.
 func goSumBroken(_ context.Context, m *Machine) Result {
@@ -251,7 +293,7 @@ func goSumBroken(_ context.Context, m *Machine) Result {
 	file := filepath.Join(m.Work.root, "go.sum")
 	data, err := m.readTree(file, maxModFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		if m.Work.mod != nil && len(m.Work.mod.Require) > 0 {
+		if m.Work.downloads() && !m.vendored() && m.modFlag() != "mod" { // that writes go.sum by itself
 			return found(Finding{Severity: report.Error, Place: m.place(m.Work.gomod, 1), Message: "go.mod requires modules and there is no go.sum: a build ends with \"missing go.sum entry\"", Fix: "run \"go mod tidy\", and commit go.sum"})
 		}
 		return skipped("there is no go.sum")
