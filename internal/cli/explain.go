@@ -75,6 +75,8 @@ type explaining struct {
 	query *explain.Query // nil if no module was named
 	over  bool           // the settings are not those of this machine alone
 	root  string         // folder of go.mod, "" if there is none
+	// mistakes are those of files that go reads, too; "--lint" does without them.
+	mistakes []error
 }
 
 func runExplain(ctx context.Context, c *call) (int, error) {
@@ -94,6 +96,9 @@ func runExplain(ctx context.Context, c *call) (int, error) {
 	}
 	if lint {
 		return x.lint(ctx)
+	}
+	if len(x.mistakes) > 0 {
+		return ExitFailed, x.mistakes[0]
 	}
 	if len(c.all("write")) > 0 {
 		return ExitUsage, usagef("add --lint, or use --json", "%s: only findings of --lint can be written to files", c.from("write"))
@@ -134,21 +139,19 @@ func newExplaining(ctx context.Context, c *call) (x *explaining, err error) {
 		c.Dir = dir
 	}
 	x.job = openJob(system, c.Host)
-	if x.Sources, err = goSources(ctx, c.Host); err != nil {
-		return nil, err
-	}
+	x.Sources, err = goSources(ctx, c.Host)
+	x.note(err)
 	if err := x.arguments(); err != nil {
 		return nil, err
 	}
 	if err := x.overrides(); err != nil {
 		return nil, err
 	}
-	if err := x.mainModule(); err != nil {
+	x.mainModule()
+	if err = x.sums(); err != nil && x.text("go-sum") != "" {
 		return nil, err
 	}
-	if err := x.sums(); err != nil {
-		return nil, err
-	}
+	x.note(err)
 	text, file := netrcFile(c.Host)
 	x.Netrc, x.NetrcName = netrc.Parse(text), file
 	return x, nil
@@ -180,17 +183,21 @@ func (x *explaining) arguments() error {
 	return nil
 }
 
-// mainModule reads go.mod and go.work as the go command finds them.
-func (x *explaining) mainModule() error {
-	goMod, goWork, root, err := moduleFiles(x.Dir, x.Sources.Lookup("GOWORK").Value)
+// note keeps a mistake in a file that go reads, too.
+func (x *explaining) note(err error) {
 	if err != nil {
-		return err
+		x.mistakes = append(x.mistakes, err)
 	}
+}
+
+// mainModule reads go.mod and go.work as the go command finds them.
+func (x *explaining) mainModule() {
+	goMod, goWork, root, err := moduleFiles(x.Dir, x.Sources.Lookup("GOWORK").Value)
+	x.note(err)
 	x.root = root
 	if x.Main, err = explain.ParseMain(goMod, goWork); err != nil {
-		return usagef("mend the file; go refuses it, too", "%w", err)
+		x.note(usagef("mend the file; go refuses it, too", "%w", err))
 	}
-	return nil
 }
 
 // moduleFiles returns the go.mod and go.work that the go command finds in dir,

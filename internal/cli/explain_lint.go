@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,6 +63,14 @@ func (x *explaining) lintReport(ctx context.Context) *report.Report {
 	r := &report.Report{Schema: report.Schema, Command: "explain --lint", Outcome: report.OK}
 	r.Version, _ = build()
 	count := map[report.Severity]int{}
+	for _, err := range x.mistakes {
+		f := report.Finding{ID: "unreadable", Severity: report.Error, Title: "A file that cannot be read", Message: firstLine(err)}
+		if u, ok := errors.AsType[*usageError](err); ok {
+			f.Fix = u.hint
+		}
+		count[f.Severity]++
+		r.Findings = append(r.Findings, f)
+	}
 	for _, f := range lint.Check(in) {
 		one := f.Report(render.ShellQuote)
 		count[one.Severity]++

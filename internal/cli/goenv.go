@@ -18,21 +18,17 @@ import (
 const maxEnvFile = 1 << 20
 
 // goSources returns all places that go reads its settings from on this host. A
-// file that exists and cannot be read is an error: the go command ignores it in
-// silence, and whoever asks where a value comes from must know that. Without a
-// go command there is no GOROOT/go.env.
+// file that exists and cannot be read is an error beside the other places: the
+// go command ignores it in silence, and whoever asks where a value comes from
+// must know that. Without a go command there is no GOROOT/go.env.
 func goSources(ctx context.Context, h Host) (goenv.Sources, error) {
 	s := goenv.Sources{Getenv: h.Getenv}
-	var err error
-	if s.User, err = userEnv(h); err != nil {
-		return s, err
+	var err, rootErr error
+	s.User, err = userEnv(h)
+	if root := goroot(ctx, h, s); root != "" {
+		s.GOROOT, rootErr = readEnv(filepath.Join(root, "go.env"))
 	}
-	root := goroot(ctx, h, s)
-	if root == "" {
-		return s, nil
-	}
-	s.GOROOT, err = readEnv(filepath.Join(root, "go.env"))
-	return s, err
+	return s, errors.Join(err, rootErr)
 }
 
 // userEnv reads the file that "go env -w" writes.
