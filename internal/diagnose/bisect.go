@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,6 +54,7 @@ type LayerAnswer struct {
 	Took   time.Duration
 
 	endless bool // longer than any file of its kind
+	late    bool // the time for all was over while it was still being sent: what it would have been is not known
 }
 
 // answered reports whether the layer has all it should.
@@ -267,7 +269,7 @@ func (m *Machine) fromProxy(ctx context.Context, e policy.Entry, mod module.Vers
 			break // checked by the caller
 		}
 		start := time.Now()
-		a := fetch(ctx, c, mod, kind, path)
+		a := fetch(ctx, cmp.Or(m.Policy.Probe.Timeout, lookTime), c, mod, kind, path)
 		a.Took = time.Since(start)
 		list = append(list, a)
 		if a.Answer == goenv.Hang || a.Answer == goenv.Unreachable || a.endless {
@@ -277,14 +279,37 @@ func (m *Machine) fromProxy(ctx context.Context, e policy.Entry, mod module.Vers
 	return list
 }
 
-// fetch asks for one file; its memory is bounded, a zip goes to the disk.
-func fetch(ctx context.Context, c *modproxy.Client, mod module.Version, kind modproxy.Kind, path string) (a LayerAnswer) {
+// errSilent ends a request that has brought nothing for too long.
+var errSilent = errors.New("no answer within the time")
+
+// heard is a body whose reader wants to know of every byte that comes.
+type heard struct {
+	io.ReadCloser
+	tell func()
+}
+
+func (h heard) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	if n > 0 {
+		h.tell()
+	}
+	return n, err
+}
+
+// fetch asks for one file; its memory is bounded, a zip goes to the disk. It
+// waits as long as something comes, and otherwise no longer than patience.
+func fetch(ctx context.Context, patience time.Duration, c *modproxy.Client, mod module.Version, kind modproxy.Kind, path string) (a LayerAnswer) {
 	a.File = string(kind)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(patience, func() { cancel(errSilent) })
+	defer silence.Stop()
 	got, err := c.Get(ctx, path)
 	if err != nil {
 		a.fail(ctx, err)
 		return a
 	}
+	got.Body = heard{got.Body, func() { silence.Reset(patience) }}
 	if kind != modproxy.Zip {
 		limit := int64(maxDotInfo)
 		if kind == modproxy.Mod {
@@ -319,15 +344,21 @@ func fetch(ctx context.Context, c *modproxy.Client, mod module.Version, kind mod
 	return a
 }
 
-// fail notes why there is no file.
+// timeOver is what is known of a file whose layer was not done in time.
+const timeOver = "the time was over before it was done"
+
+// fail notes why there is no file. A cause of errSilent is the layer's own
+// fault; any other end of ctx is not.
 func (a *LayerAnswer) fail(ctx context.Context, err error) {
 	a.Answer, a.Detail = goenv.Unreachable, modproxy.Line(err.Error())
 	e, ok := errors.AsType[*modproxy.Error](err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		a.Answer, a.Detail = goenv.Absent, modproxy.StatusText(e.Status)
+	case ctx.Err() != nil && context.Cause(ctx) != errSilent:
+		a.Answer, a.Detail, a.late = goenv.Hang, timeOver, true
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		a.Answer, a.Detail = goenv.Hang, "no answer within the time"
+		a.Answer, a.Detail = goenv.Hang, errSilent.Error()
 	case ok && e.Status == 200 && errors.Is(err, modproxy.ErrTooLarge):
 		a.Answer, a.Detail, a.endless = goenv.Garbage, "larger than any such file", true
 	case ok && e.Status == 200, errors.Is(err, io.ErrUnexpectedEOF):

@@ -3,6 +3,8 @@ package diagnose_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
 	"slices"
@@ -59,7 +61,8 @@ func TestBisect(t *testing.T) {
 		{"info of another version", chainOf("/wrong-info|/ok=b"), quote, "/wrong-info", "v9.9.9"},
 		{"ten gigabytes of .info", chainOf("/info:endless|/ok=b"), quote, "/info:endless", "larger than any such file"},
 		{"refused", chainOf("REFUSE|/ok=b"), quote, "REFUSE", "connection refused"},
-		{"silent", chainOf("SILENT|/ok=b"), quote, "SILENT", "no answer within the time"},
+		{"silent", both(chainOf("SILENT|/ok=b"), (*rig).short), quote, "SILENT", "no answer within the time"},
+		{"stops in the middle of a zip", both(chainOf("/zip:stall|/ok=b"), (*rig).short), quote, "/zip:stall", "no answer within the time"},
 		{"two fail", chainOf("/502|/403|/ok=b"), quote, "/502 /403", ""},
 		{"moved tag", chainOf("/ok=a,/zip:wrong-bytes+ok=b,/zip:wrong-bytes+ok=c"), quote, "/zip:wrong-bytes+ok=b /zip:wrong-bytes+ok=c", ""}, // not all agree
 		{"tag moved everywhere", chainOf("/zip:wrong-bytes+ok=b,/zip:wrong-bytes+ok=c"), quote, "direct", "the tag was moved"},
@@ -107,6 +110,56 @@ func TestBisect(t *testing.T) {
 			v.Fill(rep)
 			if (rep.Outcome == report.OK) != (len(v.Guilty) == 0) || len(rep.Proxies) != len(v.Layers) {
 				t.Errorf("report %+v", rep)
+			}
+		})
+	}
+}
+
+// A layer that is still sending when the time is over is neither to blame nor a
+// witness: what the others say is judged without it.
+func TestBisectOutOfTime(t *testing.T) {
+	for _, tt := range []struct {
+		name, chain string // SLOW is a proxy whose zips never end
+		guilty      string
+		text, not   string
+	}{
+		{"alone", "SLOW", "", "not known is what SLOW would have sent", "every layer"},
+		{"beside one that serves", "SLOW,/ok=b", "", "nobody: the layers that were done in time have the same files", "go ends"},
+		{"beside one that fails", "/502,SLOW", "/502", "With this GOPROXY, go ends at /502; not known is what SLOW", "SLOW fails"},
+		{"beside one that has none", "/404|SLOW", "", "nobody, as far as is known", "does not exist"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.short()
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				if !strings.HasSuffix(q.URL.Path, ".zip") {
+					r.proxy.ServeHTTP(w, q)
+					return
+				}
+				for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+					if _, err := w.Write([]byte("PK")); err != nil || q.Context().Err() != nil {
+						return
+					}
+					w.(http.Flusher).Flush()
+				}
+			}))
+			defer s.Close()
+			named := strings.NewReplacer("/", r.proxy.URL+"/", "SLOW", s.URL)
+			r.env["GOPROXY"], r.env["GOSUMDB"] = named.Replace(tt.chain), "off"
+			m := r.machine(t.Context())
+			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			defer cancel()
+			v := m.Bisect(ctx, quote)
+			if got := strings.Join(v.Guilty, " "); got != named.Replace(tt.guilty) || !strings.Contains(v.Text, named.Replace(tt.text)) || strings.Contains(v.Text, named.Replace(tt.not)) {
+				t.Errorf("to blame: %q: %s; want %q\n%s", got, v.Text, tt.guilty, layers(v))
+			}
+			rep := &report.Report{}
+			v.Fill(rep)
+			for _, p := range rep.Proxies {
+				if p.Name == s.URL && p.State != report.Unknown {
+					t.Errorf("the slow proxy is shown as %s", p.State)
+				}
 			}
 		})
 	}

@@ -33,7 +33,7 @@ func (m *Machine) fromDirect(ctx context.Context, mod module.Version) []LayerAns
 	if err != nil {
 		meta.Answer, meta.Detail = goenv.Unreachable, modproxy.Line(err.Error())
 		if errors.Is(err, context.DeadlineExceeded) {
-			meta.Answer = goenv.Hang
+			meta.Answer, meta.late = goenv.Hang, ctx.Err() != nil
 		}
 		return []LayerAnswer{meta}
 	}
@@ -48,6 +48,7 @@ func (m *Machine) fromDirect(ctx context.Context, mod module.Version) []LayerAns
 		tag.Detail = "not asked: a pseudo-version has no tag"
 	default:
 		tag.Answer, tag.Detail = m.tag(ctx, repo, mod)
+		tag.late = tag.Answer == goenv.Hang
 	}
 	return []LayerAnswer{meta, tag}
 }
@@ -147,7 +148,7 @@ func (m *Machine) tag(ctx context.Context, r repository, mod module.Version) (go
 		m.Git.Path, "ls-remote", "--", r.url, "refs/tags/"+name)
 	switch {
 	case ctx.Err() != nil:
-		return goenv.Hang, "git got no answer in time"
+		return goenv.Hang, timeOver
 	case err != nil:
 		return goenv.Unreachable, "git: " + goenv.Redact(modproxy.Line(firstLine(errs)))
 	case strings.TrimSpace(out) == "":

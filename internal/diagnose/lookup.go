@@ -64,7 +64,7 @@ func (m *Machine) lookUp(ctx context.Context, r route, path string, mod module.V
 	if err != nil {
 		return nil, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTime) // so that there is time for the next
+	ctx, cancel := context.WithTimeoutCause(ctx, lookTime, errSilent) // so that there is time for the next
 	defer cancel()
 	c, done := m.client(base, r.login)
 	defer done()

@@ -46,10 +46,26 @@ func judge(mod module.Version, layers []Layer, truth hashes, chain namedChain) V
 	default:
 		v.blameProxies(proxies, served, chain)
 	}
-	if len(v.Guilty) == 0 && v.Text == "" {
-		v.blameRest(served)
+	late := v.late()
+	if len(v.Guilty) == 0 {
+		v.blameRest(served, late != "")
+	}
+	if late != "" {
+		v.Text += "; not known is what " + late + " would have sent: " + timeOver + ", --timeout gives more"
 	}
 	return v
+}
+
+// late names the layers that were still sending when the time was over: they
+// are neither to blame nor witnesses.
+func (v *Verdict) late() string {
+	var names []string
+	for _, l := range v.Layers {
+		if slices.ContainsFunc(l.Answers, func(a LayerAnswer) bool { return a.late }) {
+			names = append(names, l.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // fault says what is wrong with a layer's bytes; nothing is wrong with having
@@ -168,10 +184,11 @@ func (v *Verdict) blameProxies(proxies []Layer, served bool, chain namedChain) {
 	}
 }
 
-// firstFailure returns the first file that a layer could not give.
+// firstFailure returns the first file that a layer could not give, those aside
+// of which that is not known.
 func firstFailure(l Layer) (LayerAnswer, bool) {
 	for _, a := range l.Answers {
-		if a.Answer != goenv.OK {
+		if a.Answer != goenv.OK && !a.late {
 			return a, true
 		}
 	}
@@ -196,6 +213,8 @@ func (v *Verdict) answer(name, file string) goenv.Answer {
 		a, ok := l.get(file)
 		switch {
 		case l.Name != name:
+		case a.late:
+			return goenv.OK // as far as is known
 		case !ok: // not asked after an earlier file had failed
 			a, _ = firstFailure(l)
 			return a.Answer
@@ -209,8 +228,8 @@ func (v *Verdict) answer(name, file string) goenv.Answer {
 }
 
 // blameRest judges when no proxy is to blame: the database, version control,
-// or nobody.
-func (v *Verdict) blameRest(served bool) {
+// or nobody. If layers were late, the others' word is not the last one.
+func (v *Verdict) blameRest(served, late bool) {
 	for _, l := range v.of(DatabaseLayer) {
 		if a, failed := firstFailure(l); failed && a.Answer != goenv.Absent {
 			v.blame(l.Name, "the checksum database could not be asked: "+a.Detail, "allow its host, or put a proxy that passes it on first; a module in go.sum needs none")
@@ -221,6 +240,9 @@ func (v *Verdict) blameRest(served bool) {
 	switch {
 	case served:
 		v.Text = "nobody: every layer that go asks has the same files"
+		if late {
+			v.Text = "nobody: the layers that were done in time have the same files"
+		}
 		if cache := v.of(CacheLayer); len(cache) == 0 || !cache[0].answered() {
 			v.Text += ", and the module cache has still to fetch them"
 		}
@@ -229,11 +251,13 @@ func (v *Verdict) blameRest(served bool) {
 		if len(v.of(ProxyLayer)) == 0 {
 			v.Text = "nobody: version control has it"
 		}
-	case len(direct) == 1 && len(v.of(ProxyLayer)) == 0:
+	case len(direct) == 1 && len(v.of(ProxyLayer)) == 0 && !late:
 		a, _ := firstFailure(direct[0])
 		v.blame("direct", "version control does not give it: "+a.Detail, "check the name and the version, and that git may log in there")
 	case len(v.of(ProxyLayer)) == 0 && len(direct) == 0:
 		v.Text = "nobody was asked"
+	case late:
+		v.Text = "nobody, as far as is known: no layer was seen to have it"
 	default:
 		v.blame("the version", "every layer says that it does not exist", "check the spelling; a tag that is minutes old may be kept as missing by a proxy for half an hour")
 	}
@@ -251,6 +275,8 @@ func (v Verdict) Fill(r *report.Report) {
 			p.State, p.Class, p.Cause = report.Down, "wrong-content", v.wrong[l.Name]
 		case failed && (a.Answer == goenv.Absent || l.Kind == DirectLayer):
 			p.State, p.Cause = report.Unknown, fmt.Sprintf("%s: %s", a.File, a.Detail)
+		case !failed && !l.answered():
+			p.State, p.Cause = report.Unknown, timeOver
 		case failed:
 			p.State, p.Class, p.Cause = report.Down, a.Answer.String(), fmt.Sprintf("%s: %s", a.File, a.Detail)
 		default:
