@@ -32,6 +32,7 @@ func benchCommand() command {
 	return command{
 		name: "bench", summary: "measure module proxies side by side under load",
 		usage: "[PROXY…]",
+		mixed: true,
 		help: `Bench asks module proxies, names of the policy or the catalogue or URLs, for real
 files of public modules: first for each once, to see what they serve and
 whether it is right, then all under the same load, in turns. Without PROXY it
@@ -117,10 +118,6 @@ func runBench(ctx context.Context, c *call) (int, error) {
 
 // newBench reads the options, the policy and go.sum.
 func newBench(ctx context.Context, c *call) (b *benchRun, db goenv.SumDB, err error) {
-	names, err := mixedArgs(c, benchCommand())
-	if err != nil {
-		return nil, db, err
-	}
 	if dir := c.text("working-directory"); dir != "" {
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join(c.Dir, dir)
@@ -131,7 +128,7 @@ func newBench(ctx context.Context, c *call) (b *benchRun, db goenv.SumDB, err er
 	if err := b.options(); err != nil {
 		return nil, db, err
 	}
-	inherited, err := b.proxies(ctx, names)
+	inherited, err := b.proxies(ctx, c.args)
 	if err != nil {
 		return nil, db, err
 	}
@@ -147,29 +144,6 @@ func newBench(ctx context.Context, c *call) (b *benchRun, db goenv.SumDB, err er
 		}
 	}
 	return b, db, nil
-}
-
-// mixedArgs returns the arguments among which options may stand, as people
-// write them.
-func mixedArgs(c *call, cmd command) ([]string, error) {
-	var names []string
-	for args := c.args; len(args) > 0; {
-		if !strings.HasPrefix(args[0], "-") {
-			names, args = append(names, args[0]), args[1:]
-			continue
-		}
-		more, rest, err := parse(c.Host, cmd, args)
-		if err != nil {
-			return nil, err
-		}
-		maps.DeleteFunc(more, func(name string, g given) bool { // what variables say is known, and weaker
-			_, known := c.values[name]
-			return known && !strings.HasPrefix(g.from, "--")
-		})
-		maps.Copy(c.values, more)
-		args = rest
-	}
-	return names, nil
 }
 
 // options reads those that need neither policy nor go.sum.

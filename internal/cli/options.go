@@ -207,9 +207,12 @@ func optionsFirst(options []option, args []string) []string {
 			first = append(first, arg)
 			name := strings.TrimLeft(arg, "-")
 			takesValue := slices.ContainsFunc(options, func(o option) bool { return o.name == name && o.arg != "" && !o.hidden })
-			if takesValue && len(args) > 0 {
+			switch {
+			case takesValue && len(args) > 0:
 				first = append(first, args[0])
 				args = args[1:]
+			case takesValue:
+				return first // whose last one has no value: a mistake
 			}
 		default:
 			rest = append(rest, arg)

@@ -32,6 +32,7 @@ func probeCommand() command {
 	return command{
 		name: "probe", summary: "look at module proxies, or at what a chain does with a go.sum",
 		usage: "[NAME|URL…]",
+		mixed: true,
 		help: `Without --go-sum it asks each proxy in grades, from its name to a signed record
 of the checksum database, and shows every phase with its time. With it, nothing
 is built, and yet known what a build would come to: missing modules, refused
@@ -72,9 +73,6 @@ type look struct {
 }
 
 func runProbe(ctx context.Context, c *call) (int, error) {
-	if err := c.optionsAfter(probeCommand()); err != nil {
-		return ExitOK, err
-	}
 	l, err := newLook(c)
 	if err != nil {
 		return ExitUsage, err
@@ -155,24 +153,6 @@ func named(c *call) ([]string, error) {
 		return nil, usagef("leave out one of them", "proxies are named both by arguments and by %s", c.from("chain"))
 	}
 	return list, nil
-}
-
-// optionsAfter reads the options that follow an argument, as people write
-// them. No proxy's name begins with a dash.
-func (c *call) optionsAfter(cmd command) error {
-	var names []string
-	for args := c.args; len(args) > 0; {
-		if !strings.HasPrefix(args[0], "-") {
-			names, args = append(names, args[0]), args[1:]
-			continue
-		}
-		if err := c.after(cmd, args); err != nil {
-			return err
-		}
-		args = c.args
-	}
-	c.args = names
-	return nil
 }
 
 // maxNamed bounds the proxies of one call.
