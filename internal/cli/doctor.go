@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ Exit codes: 0 nothing is wrong, notices aside; 1 something is; 2 wrong options;
 			{name: "policy", arg: "FILE", usage: "policy file whose proxies LIST may name (default " + policy.FileName + ")."},
 			{name: "go-sum", arg: "FILE", usage: "the build's go.sum, whose modules proxies are checked with (default go.sum)."},
 			{name: "resolver", arg: "ADDRESS", repeat: true, usage: "also ask this name server for the proxies' hosts; may be repeated."},
-			{name: "timeout", arg: "DURATION", usage: "for the whole (default 10s)."},
+			{name: "timeout", arg: "DURATION", usage: "for the whole (default 10s, with --bisect 1m)."},
 			{name: "working-directory", arg: "DIR", usage: "folder that relative paths start from."},
 			{name: "format", arg: "FORMAT", usage: "what stdout carries: table (the default), json, sarif, junit, markdown,\ncodequality or warnings-ng."},
 			{name: "write", arg: "KIND=PATH", repeat: true, usage: "also write a file; may be repeated. Kinds: those of --format but table."},
@@ -124,9 +123,6 @@ func newDoctor(c *call) (d *doctor, err error) {
 		}
 		d.writes = append(d.writes, w)
 	}
-	if d.timeout, err = c.duration("timeout", time.Second, 10*time.Second, 10*time.Minute); err != nil {
-		return nil, err
-	}
 	if d.fix, err = c.on("fix"); err != nil {
 		return nil, err
 	}
@@ -137,6 +133,13 @@ func newDoctor(c *call) (d *doctor, err error) {
 		return nil, usagef("add --fix", "%s: there is nothing to say yes to", c.from("yes"))
 	}
 	if d.bisect, err = d.module(); err != nil {
+		return nil, err
+	}
+	usual := 10 * time.Second
+	if d.bisect.Path != "" {
+		usual = time.Minute // zips may be large
+	}
+	if d.timeout, err = c.duration("timeout", time.Second, usual, 10*time.Minute); err != nil {
 		return nil, err
 	}
 	if d.fix && d.bisect.Path != "" {
@@ -161,8 +164,40 @@ func (d *doctor) module() (module.Version, error) {
 	return module.Version{Path: path, Version: version}, nil
 }
 
-// read gathers what the diagnosis depends on.
+// read gathers what the diagnosis depends on. It does not wait for a file
+// system that hangs.
 func (d *doctor) read(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	type end struct {
+		err error
+		bug any
+	}
+	ended := make(chan end, 1)
+	go func() {
+		var e end
+		defer func() {
+			e.bug = recover()
+			ended <- e
+		}()
+		e.err = d.gather(bounded)
+	}()
+	select {
+	case e := <-ended:
+		if e.bug != nil {
+			panic(e.bug) // where it is seen to
+		}
+		return e.err
+	case <-bounded.Done():
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("the policy file, go.sum and the file of \"go env -w\" could not be read within %s: a file system hangs, or --timeout is too short", d.timeout)
+}
+
+// gather reads the files that the options or the CI system name.
+func (d *doctor) gather(ctx context.Context) error {
 	d.job = openJob(ci.Detect(d.Getenv), d.Host)
 	d.config = diagnose.Config{Getenv: d.Getenv, Environ: d.Environ, Dir: d.Dir, Home: d.Home}
 	if d.job.PullRequest {
@@ -317,14 +352,11 @@ func (d *doctor) examine(ctx context.Context, r *report.Report) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	r.InForce, r.Proxies = m.InForce(), m.Proxies(bounded)
+	r.Proxies = m.Proxies(bounded)
 	if d.fix {
-		mended, err := d.mend(ctx, list)
-		if err != nil {
-			return err
-		}
-		d.again(ctx, list, mended)
+		m = d.mend(ctx, m, list)
 	}
+	r.InForce = m.InForce()
 	diagnose.Fill(r, list)
 	r.Summary = "Nothing is wrong."
 	if n := diagnose.Troubles(list); n > 0 {
@@ -334,73 +366,6 @@ func (d *doctor) examine(ctx context.Context, r *report.Report) error {
 		}
 	}
 	return nil
-}
-
-// mend shows each repair and makes those that are agreed to. It returns the
-// slots of their checks.
-func (d *doctor) mend(ctx context.Context, list []diagnose.Examined) (slots []int, err error) {
-	in := bufio.NewReader(d.Stdin)
-	shown := 0
-	for i, e := range list {
-		for _, f := range e.Findings {
-			if f.Repair == nil {
-				continue
-			}
-			shown++
-			fmt.Fprintf(d.Stderr, "%s %s\n  fix: %s\n", e.ID, render.LogLine(f.Message), render.LogLine(f.Repair.Shown))
-			if !d.agreed(in) {
-				continue
-			}
-			if err := f.Repair.Do(ctx); err != nil {
-				return slots, fmt.Errorf("fixing %s: %w", e.ID, err)
-			}
-			if !slices.Contains(slots, i) {
-				slots = append(slots, i)
-			}
-		}
-	}
-	if shown == 0 {
-		fmt.Fprintln(d.Stderr, "there is nothing that can be mended without a decision")
-	} else if !d.yes && !d.Interactive {
-		fmt.Fprintln(d.Stderr, "hint: nothing was changed; add --yes to make these changes without a terminal")
-	}
-	return slots, nil
-}
-
-// agreed asks whether to make a change. Only a person at a terminal is asked.
-func (d *doctor) agreed(in *bufio.Reader) bool {
-	if d.yes {
-		return true
-	}
-	if !d.Interactive {
-		return false
-	}
-	fmt.Fprint(d.Stderr, "  change it? [y/N] ")
-	answer, err := in.ReadString('\n')
-	if err != nil {
-		fmt.Fprintln(d.Stderr)
-	}
-	return slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer)))
-}
-
-// again makes the checks once more whose findings were mended, on the machine
-// as it is now.
-func (d *doctor) again(ctx context.Context, list []diagnose.Examined, slots []int) {
-	if len(slots) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	if user, err := userEnv(d.Host); err == nil {
-		d.config.User = user
-	}
-	checks := make([]diagnose.Check, len(slots))
-	for i, slot := range slots {
-		checks[i] = *list[slot].Check
-	}
-	for i, e := range diagnose.Run(ctx, diagnose.Read(ctx, d.config), checks) {
-		list[slots[i]] = e
-	}
 }
 
 // show writes the report to files, to the CI system and to stdout.

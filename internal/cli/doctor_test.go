@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/org/goproxy-setup/internal/proxytest"
@@ -128,13 +130,72 @@ func TestDoctorAsks(t *testing.T) {
 	}
 }
 
+// A repair that fails is no reason to keep the diagnosis back.
+func TestDoctorRepairFails(t *testing.T) {
+	p := proxytest.New(t, proxytest.Options{})
+	real, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("SKIPPED: there is no go command")
+	}
+	env := map[string]string{"GOPROXY": p.URL, "GOSUMDB": proxytest.GOSUMDB}
+	h, stdout, stderr := host(t, env, "doctor", "--fix", "--yes", "--write", "json=report.json")
+	write := func(name, text string, mode os.FileMode) {
+		file := filepath.Join(h.Dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("bin/go", "#!/bin/sh\ncase \"$*\" in 'env -w'*) echo 'go: disk full' >&2; exit 1 ;; esac\nexec "+real+" \"$@\"\n", 0o755)
+	write(".config/go/env", "GOPRIVATE=a.example.com, b.example.com\n", 0o644)
+	write(".netrc", "machine git.example.com login ci password s3cret\n", 0o644)
+	env["PATH"] = filepath.Join(h.Dir, "bin") + ":/usr/bin:/bin"
+	h.Environ = []string{"HOME=" + h.Home}
+	for name, value := range env {
+		h.Environ = append(h.Environ, name+"="+value)
+	}
+	if exit := Main(t.Context(), h); exit != ExitNo || !strings.Contains(stderr.String(), "not mended: go env -w GOPRIVATE") || !strings.Contains(stderr.String(), "disk full") {
+		t.Errorf("exit %d\n%s", exit, stderr)
+	}
+	data, err := os.ReadFile(filepath.Join(h.Dir, "report.json"))
+	if err != nil || !strings.Contains(string(data), "pattern-never-matches") || strings.Contains(string(data), `"id": "netrc-file"`) || !strings.Contains(stdout.String(), "D02") {
+		t.Errorf("%v: the report is\n%s\n%s", err, data, stdout)
+	}
+	if info, err := os.Stat(filepath.Join(h.Home, ".netrc")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the other repair was not made: %v %v", info.Mode(), err)
+	}
+}
+
+// A file system that hangs before the checks begin keeps doctor no longer than
+// it may take.
+func TestDoctorReadHangs(t *testing.T) {
+	stuck := make(chan struct{})
+	defer close(stuck)
+	h, _, stderr := host(t, nil, "doctor", "--timeout", "1s")
+	h.Getenv = func(name string) string {
+		if name == "GOENV" {
+			<-stuck
+		}
+		return ""
+	}
+	if exit := Main(t.Context(), h); exit != ExitFailed || !strings.Contains(stderr.String(), "a file system hangs") {
+		t.Errorf("exit %d\n%s", exit, stderr)
+	}
+}
+
 // Whatever hangs, doctor ends in time and says what it could not look at.
 func TestDoctorEndsInTime(t *testing.T) {
 	p := proxytest.New(t, proxytest.Options{})
 	h, stdout, stderr := host(t, map[string]string{"GOPROXY": p.URL + "/silent|" + p.URL + "/stall|http://" + p.Silent, "PATH": os.Getenv("PATH"), "GOENV": "off"}, "doctor", "--timeout", "2s")
 	h.Environ = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.Home, "GOENV=off"}
+	start := time.Now()
 	if exit := Main(t.Context(), h); exit != ExitNo {
 		t.Errorf("exit %d\n%s", exit, stderr)
+	}
+	if took := time.Since(start); took > 10*time.Second { // five times what it may: a busy machine is slow
+		t.Errorf("it took %s", took)
 	}
 	if n := strings.Count(stdout.String(), "D20"); n < 3 {
 		t.Errorf("%d proxies are said to be silent; want 3\n%s", n, stdout)

@@ -176,6 +176,17 @@ func (m *Machine) output(ctx context.Context, dir string, extra []string, path s
 	return out.String(), errs.String(), err
 }
 
+// goAlone runs the go command where no go.mod and no proxy can keep it from
+// answering for itself: it neither becomes another version nor downloads.
+func (m *Machine) goAlone(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+	root := filepath.VolumeName(m.Dir) + string(filepath.Separator)
+	extra := []string{"GOTOOLCHAIN=local", "GOPROXY=off", "GOWORK=off"}
+	if file := m.userFile(); file != "" { // GOENV may be relative to the working directory
+		extra = append(extra, "GOENV="+file)
+	}
+	return m.output(ctx, root, extra, m.Go.Path, args...)
+}
+
 // limited keeps the first maxOutput bytes that are written to it.
 type limited struct{ bytes.Buffer }
 

@@ -33,10 +33,9 @@ func (m *Machine) goEnv(args ...string) *Repair {
 		return nil
 	}
 	return &Repair{commandLine("go", append([]string{"env"}, args...)...), func(ctx context.Context) error {
-		cmd := m.command(ctx, m.Go.Path, append([]string{"env"}, args...)...)
-		out, err := cmd.CombinedOutput()
+		_, errs, err := m.goAlone(ctx, append([]string{"env"}, args...)...)
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			return fmt.Errorf("%s: %s", exit, firstLine(string(out)))
+			return fmt.Errorf("%s: %s", exit, firstLine(errs))
 		}
 		return err
 	}}

@@ -68,6 +68,7 @@ func through(fault string) func(*rig) {
 var seeds = []seed{
 	// Settings.
 	{"D01", "empty value of go env -w", goEnv("GOPROXY", ""), "go env -u GOPROXY", ""},
+	{"D01", "empty value of go env -w, and a newer Go is wanted", both(goEnv("GOPROXY", ""), env("GOTOOLCHAIN", "auto"), file("go.mod", "module example.com/work\n\ngo 1.99.0\n")), "go env -u GOPROXY", ""},
 	{"D01", "a bare word", func(r *rig) { r.env["GOPROXY"] = "mirror," + r.proxy.URL }, "https://HOST", ""},
 	{"D01", "login over plain http", env("GOPROXY", "http://ci:s3cret@127.0.0.1:1,direct"), "write https", "D20"},
 	{"D02", "blank after a comma, by go env -w", goEnv("GOPRIVATE", "a.example.com, b.example.com"), "go env -w GOPRIVATE=a.example.com,b.example.com", ""},

@@ -238,8 +238,7 @@ func goflagsRefused(ctx context.Context, m *Machine) Result {
 	if flags == "" || m.Go.Env == nil {
 		return skipped("GOFLAGS is not set")
 	}
-	root := filepath.VolumeName(m.Dir) + string(filepath.Separator)
-	_, errs, err := m.output(ctx, root, []string{"GOTOOLCHAIN=local", "GOPROXY=off", "GOWORK=off"}, m.Go.Path, "list", "unsafe")
+	_, errs, err := m.goAlone(ctx, "list", "unsafe")
 	if i := strings.Index(errs, "parsing $GOFLAGS"); err != nil && i >= 0 {
 		shown, why := goenv.RedactSetting("GOFLAGS", flags), ""
 		if shown == flags { // or go's own words would show what is not to be seen
