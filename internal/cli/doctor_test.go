@@ -156,7 +156,7 @@ func TestDoctorRepairFails(t *testing.T) {
 	for name, value := range env {
 		h.Environ = append(h.Environ, name+"="+value)
 	}
-	if exit := Main(t.Context(), h); exit != ExitNo || !strings.Contains(stderr.String(), "not mended: go env -w GOPRIVATE") || !strings.Contains(stderr.String(), "disk full") {
+	if exit := Main(t.Context(), h); exit != ExitNo || !strings.Contains(stderr.String(), "not mended: GOTOOLCHAIN=local go env -w GOPRIVATE") || !strings.Contains(stderr.String(), "disk full") {
 		t.Errorf("exit %d\n%s", exit, stderr)
 	}
 	data, err := os.ReadFile(filepath.Join(h.Dir, "report.json"))

@@ -18,15 +18,9 @@ var ciFiles = []string{
 	"Jenkinsfile", ".circleci/config.yml", "azure-pipelines.yml", ".travis.yml", ".woodpecker.yml", "Makefile", "Dockerfile", "Dockerfile.*", "*.Dockerfile",
 }
 
-// A ciValue is a line of such a file that sets a variable.
-type ciValue = Assignment
-
-// yamlValue matches NAME: VALUE.
-var yamlValue = regexp.MustCompile(`^["']?([A-Z][A-Z0-9_]+)["']?\s*:\s+(.+?)\s*,?$`)
-
 // A ciSetting is what the repository's CI files set.
 type ciSetting struct {
-	values  []ciValue
+	values  []Assignment
 	dockers []dockerfile
 }
 
@@ -49,7 +43,7 @@ func (m *Machine) readCI() (c ciSetting) {
 			values := parseCI(f, string(data))
 			c.values = append(c.values, values...)
 			if strings.Contains(filepath.Base(f), "Dockerfile") {
-				sets := slices.ContainsFunc(values, func(v ciValue) bool { return v.Name == "GOPROXY" })
+				sets := slices.ContainsFunc(values, func(v Assignment) bool { return v.Name == "GOPROXY" })
 				c.dockers = append(c.dockers, dockerfile{f, goRun(string(data)), sets || argGOPROXY.Match(data)})
 			}
 		}
@@ -58,72 +52,6 @@ func (m *Machine) readCI() (c ciSetting) {
 }
 
 var argGOPROXY = regexp.MustCompile(`(?m)^\s*ARG\s+GOPROXY`)
-
-// parseCI returns the lines that set variables, in YAML, in a Dockerfile or as
-// a command of a shell.
-func parseCI(file, text string) (list []ciValue) {
-	n := 0
-	for line := range strings.Lines(text) {
-		n++
-		line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
-		line = strings.TrimSpace(line)
-		for _, a := range ciLine(line) {
-			if a.File, a.Line = file, n; !strings.Contains(a.Value, "${{") {
-				list = append(list, a)
-			}
-		}
-	}
-	return list
-}
-
-// ciLine returns what one line sets.
-func ciLine(line string) (list []ciValue) {
-	if strings.HasPrefix(line, "#") {
-		return nil
-	}
-	if match := yamlValue.FindStringSubmatch(line); match != nil {
-		value := match[2]
-		if q := value[0]; q == '"' || q == '\'' {
-			if end := strings.IndexByte(value[1:], q); end >= 0 {
-				value = value[1 : 1+end]
-			}
-		} else {
-			value, _, _ = strings.Cut(value, " #")
-		}
-		return []Assignment{{Name: match[1], Value: strings.TrimSpace(value), Computed: strings.Contains(value, "$")}}
-	}
-	for _, verb := range []string{"ENV ", "ARG "} {
-		rest, ok := strings.CutPrefix(line, verb)
-		if !ok {
-			continue
-		}
-		if name, value, pair := strings.Cut(rest, " "); pair && !strings.Contains(name, "=") {
-			rest = name + "=" + strings.TrimSpace(value) // the old form
-		}
-		for word := range strings.FieldsSeq(rest) {
-			if name, value, ok := strings.Cut(word, "="); ok && name != "" {
-				list = append(list, Assignment{Name: name, Value: strings.Trim(value, `"'`), Computed: strings.Contains(value, "$")})
-			}
-		}
-		return list
-	}
-	for _, verb := range []string{"run:", "script:", "RUN", "sh '", `sh "`} {
-		line = strings.TrimSpace(strings.TrimPrefix(line, verb))
-	}
-	for _, words := range shellWords(line) {
-		if words[0].text == "export" {
-			words = words[1:]
-		}
-		for _, w := range words {
-			name, value, ok := strings.Cut(w.text, "=")
-			if !ok || name == "" {
-				break
-			}
-			list = append(list, Assignment{Name: name, Value: value, Computed: w.computed, Cut: w.cut})
-		}
-	}
-	return list
-}
 
 // ciSettings finds settings in CI files that go refuses, or that cannot mean
 // what their author thought.
@@ -134,8 +62,8 @@ func ciSettings(_ context.Context, m *Machine) Result {
 		f := Finding{Severity: report.Error, Place: m.place(v.File, v.Line)}
 		switch {
 		case v.Name == "GOPROXY" && v.Cut:
-			f.Message, f.Fix = "the bar in GOPROXY is not quoted: the shell takes what follows for a command", fmt.Sprintf("GOPROXY='%s|direct'", goenv.RedactChain(v.Value))
-		case v.Computed:
+			f.Message, f.Fix = "the bar in GOPROXY is not quoted: the shell takes what follows for a command", "GOPROXY="+v.quoted()
+		case v.Computed || v.Cut || v.Value == "": // an empty variable is none
 			continue
 		case v.Name == "GOPROXY":
 			n++
@@ -143,8 +71,10 @@ func ciSettings(_ context.Context, m *Machine) Result {
 		case v.Name == "GOPRIVATE" || v.Name == "GONOPROXY" || v.Name == "GONOSUMDB":
 			n++
 			if p := goenv.LintPatterns(v.Value); len(p) > 0 {
-				mended, _ := goenv.MendPatterns(v.Value)
-				f.Message, f.Fix = fmt.Sprintf("%s: pattern %q matches nothing: %s", v.Name, p[0].Pattern, p[0].Reason), v.Name+"="+mended
+				f.Message, f.Fix = fmt.Sprintf("%s: pattern %q matches nothing: %s", v.Name, p[0].Pattern, p[0].Reason), writeAnew
+				if mended, ok := goenv.MendPatterns(v.Value); ok {
+					f.Fix = v.Name + "=" + mended
+				}
 			}
 		}
 		if f.Message != "" {

@@ -45,6 +45,8 @@ var cleans = []struct {
 		r.program(r.path("~/bin/tool"), "")
 		r.env["GOPRIVATE"] = "git.example.com"
 		r.write(r.path("~/.bashrc"), "# GOPROXY=off\nif [ -t 0 ]; then\n  export GOPROXY='"+r.env["GOPROXY"]+"' GOPRIVATE=git.example.com # ours\nfi\nGOPROXY=off go version >/dev/null | cat\nexport GOPATH=$HOME/go\n")
+		r.env["GOPATH"] = r.path("~/go")
+		r.write(r.path("~/.zshrc"), "export GOPATH=~/go\nexport GOPROXY='"+r.env["GOPROXY"]+"'||true\n")
 		r.write(r.path("~/.config/fish/config.fish"), "set -gx GOPRIVATE git.example.com\nset GOPROXY nothing-exported\n")
 	}},
 	{"through an HTTP proxy", func(r *rig) {
@@ -75,6 +77,23 @@ var cleans = []struct {
 		r.env["GOPROXY"], r.env["GOFLAGS"] = "off", "-mod=vendor"
 		r.write("vendor/modules.txt", "")
 	}},
+	{"vendored, in a subdirectory", func(r *rig) {
+		r.env["GOFLAGS"] = "-mod=vendor"
+		r.write("vendor/modules.txt", "")
+		r.write("cmd/tool/main.go", "package main\n")
+		r.dir = filepath.Join(r.dir, "cmd", "tool")
+	}},
+	{"vendored workspace", func(r *rig) {
+		r.env["GOFLAGS"] = "-mod=vendor"
+		r.write("go.work", "go 1.22.0\n\nuse ./b\n")
+		r.write("b/go.mod", "module example.com/b\n\ngo 1.22.0\n")
+		r.write("vendor/modules.txt", "## workspace\n")
+		r.dir = filepath.Join(r.dir, "b")
+	}},
+	{"settings in a file of its own", func(r *rig) {
+		r.env["GOENV"] = r.path("~/ci.env")
+		r.write(r.env["GOENV"], "GOPRIVATE=git.example.com\n")
+	}},
 	{"git with ssh for private code, and a copy of golang.org/x", func(r *rig) {
 		for key, value := range map[string]string{
 			"url.ssh://git@git.example.com/.insteadOf": "https://git.example.com/", "url.git@github.com:acme/.insteadOf": "https://github.com/acme/",
@@ -88,7 +107,9 @@ var cleans = []struct {
 		r.write(".github/workflows/ci.yml", "on: push\nenv:\n  GOPROXY: \"https://a.example.com|direct\"\n  GOPRIVATE: git.example.com\njobs:\n  b:\n    steps:\n      - run: GOPROXY=off go vet ./... | tee log\n        env:\n          GOPROXY: ${{ steps.s.outputs.goproxy }}\n")
 		r.write(".gitlab-ci.yml", "variables:\n  GOPROXY: https://a.example.com|direct\nb:\n  script:\n    - 'export GOPROXY=\"https://a.example.com|direct\"'\n    - eval \"$(goproxy-setup setup --format shell)\"\n")
 		r.write("Dockerfile", "FROM golang\nARG GOPROXY\nRUN go build ./...\n")
-		r.write("Makefile", "GOPROXY ?= https://a.example.com\nbuild:\n\tgo build ./...\n")
+		r.write("Makefile", "GOPROXY ?= https://a.example.com\nexport GOPROXY=https://a.example.com|direct\nexport GOPRIVATE = git.example.com # ours\nbuild:\n\t@GOPROXY='$(GOPROXY)|off' go build ./... | tee log\n")
+		r.write(".woodpecker.yml", "steps:\n  b:\n    environment:\n      - GOPROXY=https://a.example.com|direct\n    commands:\n      - go build ./...\n")
+		r.write(".gitlab/ci/a.yml", ".p: &proxy https://a.example.com|direct\n.v:\n  GOPROXY: &p https://a.example.com|direct\na:\n  variables:\n    GOPROXY: *proxy\n    GOSUMDB: !reference [.v, GOSUMDB]\nb:\n  variables:\n    GOPROXY: !reference [.v, GOPROXY]\n    GONOPROXY: {value: none, description: what}\nc:\n  variables:\n    GOPROXY: >-\n      https://a.example.com,\n      direct\n    GOPRIVATE: \"\"\n")
 	}},
 	{"modules of one repository, without go.sum", func(r *rig) {
 		r.write("go.mod", "module example.com/work\n\ngo 1.21.0\n\nrequire example.com/b v0.0.0\n\nreplace example.com/b => ./b\n")

@@ -34,7 +34,7 @@ type Check struct {
 	Title  string // what is wrong, if it finds something
 	Impact Impact
 	Fix    string // what mends it, for the table in the documentation
-	Safe   bool   // "--fix" may mend it
+	Safe   string // what "--fix" does without a decision of anybody; "" if nothing
 
 	run func(ctx context.Context, m *Machine) Result
 }
@@ -68,10 +68,6 @@ type Examined struct {
 	Took time.Duration
 }
 
-// linger is how long Run waits for checks that were told to stop. They stop at
-// once, unless a file system hangs.
-const linger = 200 * time.Millisecond
-
 // Run makes the checks side by side until they are done or ctx ends. What is
 // not done by then counts as skipped. The order of the results is that of list.
 func Run(ctx context.Context, m *Machine, list []Check) []Examined {
@@ -90,6 +86,10 @@ func Run(ctx context.Context, m *Machine, list []Check) []Examined {
 				d.bug, d.took = recover(), time.Since(start)
 				results <- d
 			}()
+			if why := m.late(c.ID); why != "" {
+				d.result = skipped(why)
+				return
+			}
 			d.result = c.run(ctx, m)
 		}()
 	}

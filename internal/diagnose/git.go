@@ -3,6 +3,8 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,6 +95,35 @@ func (w rewrite) shown() string {
 	return goenv.RedactSetting("", w.base)
 }
 
+// unset returns what takes a rewrite out of the file that it stands in.
+func (m *Machine) unset(w rewrite) string {
+	switch {
+	case w.File == "":
+		return "take it out where git's settings are given: no file has it"
+	case w.shown() != w.base || goenv.Redact(w.Value) != w.Value: // a command would have to name the secret
+		return "take the line out of " + m.place(w.File, w.Line).String()
+	}
+	return fmt.Sprintf("git config %s --unset-all %s %s", w.where(), shellWord("url."+w.base+".insteadOf"), shellWord("^"+regexp.QuoteMeta(w.Value)+"$"))
+}
+
+// replaced returns what puts another rewrite in the place of one.
+func (m *Machine) replaced(w rewrite, base, value string) string {
+	join, where := " && ", w.where()
+	out := m.unset(w)
+	if !strings.HasPrefix(out, "git ") {
+		join, where = "; then ", "--global"
+	}
+	return fmt.Sprintf("%s%sgit config %s --add %s %s", out, join, where, shellWord("url."+base+".insteadOf"), shellWord(value))
+}
+
+// where returns git's option for the file of a setting.
+func (s GitSetting) where() string {
+	if !filepath.IsAbs(s.File) {
+		return "--local" // git names its repository's own file like that
+	}
+	return "--file " + shellWord(s.File)
+}
+
 // gitMissing finds that modules shall be fetched from version control and
 // there is no git.
 func gitMissing(_ context.Context, m *Machine) Result {
@@ -136,15 +167,15 @@ func insteadOfNowhere(_ context.Context, m *Machine) Result {
 			}
 			f := Finding{Place: m.place(w.File, w.Line), Message: fmt.Sprintf(
 				"git is told to fetch %s from %s, but it is never asked for %s: go reads there where the repository is (%s) and gives git that URL", goenv.RedactSetting("", w.Value), w.shown(), path, real)}
-			f.Fix = fmt.Sprintf("remove it (git config --global --unset-all %s); modules of %s come through GOPROXY", shellWord("url."+w.shown()+".insteadOf"), path)
+			f.Fix = fmt.Sprintf("modules of %s come through GOPROXY: %s", path, m.unset(w))
 			if path == "golang.org/x" {
-				f.Fix = "rewrite where the repositories are, to where their copies are: git config --global url.https://github.com/golang/.insteadOf https://go.googlesource.com/"
+				f.Fix = "rewrite where the repositories are, to where their copies are: " + m.replaced(w, "https://github.com/golang/", "https://go.googlesource.com/")
 			}
 			r.Findings = append(r.Findings, f)
 		}
 		if strings.HasSuffix(from, "go.googlesource.com/") && strings.TrimSuffix(w.base, "/") == "https://github.com" {
 			r.Findings = append(r.Findings, Finding{Place: m.place(w.File, w.Line), Message: "git is told to fetch go.googlesource.com/NAME from github.com/NAME, where there is no such repository",
-				Fix: "git config --global url.https://github.com/golang/.insteadOf https://go.googlesource.com/"})
+				Fix: m.replaced(w, "https://github.com/golang/", "https://go.googlesource.com/")})
 		}
 	}
 	return r
@@ -157,32 +188,47 @@ func insteadOfJoins(_ context.Context, m *Machine) Result {
 	}
 	var r Result
 	for _, w := range m.Git.rewrites() {
-		sep := func(s string) bool { return strings.HasSuffix(s, "/") || strings.HasSuffix(s, ":") }
-		sample := w.base + strings.TrimPrefix(w.Value+"/org/repo", w.Value)
-		if sep(w.Value) {
-			sample = w.base + "org/repo"
-		}
-		f := Finding{Place: m.place(w.File, w.Line), Message: fmt.Sprintf("git makes of %s the URL %s", goenv.RedactSetting("", strings.TrimSuffix(w.Value, "/"))+"/org/repo", strings.Replace(sample, w.base, w.shown(), 1))}
-		_, rest, hasScheme := strings.Cut(w.base, "://")
-		switch {
-		case sep(w.Value) && !sep(w.base):
-			f.Severity = report.Error
-			f.Fix = fmt.Sprintf("end both with a slash: git config --global %s %s", shellWord("url."+w.shown()+"/.insteadOf"), shellWord(goenv.RedactSetting("", w.Value)))
-		case hasScheme && strings.HasPrefix(w.base, "ssh://") && strings.Contains(rest, ":") && !strings.Contains(rest, "/") && !portAfter(rest):
-			f.Severity, f.Fix = report.Error, "after ssh:// a slash follows the host: write ssh://git@HOST/ (or git@HOST: without ssh://)"
-		default:
+		if joining(w) == w.base {
 			continue
 		}
-		r.Findings = append(r.Findings, f)
+		sample := w.base + "org/repo"
+		if !endsPart(w.Value) {
+			sample = w.base + "/org/repo"
+		}
+		r.Findings = append(r.Findings, Finding{
+			Severity: report.Error, Place: m.place(w.File, w.Line),
+			Message: fmt.Sprintf("git makes of %s the URL %s", goenv.Redact(strings.TrimSuffix(w.Value, "/"))+"/org/repo", strings.Replace(sample, w.base, w.shown(), 1)),
+			Fix:     m.replaced(w, joining(rewrite{w.shown(), w.GitSetting}), goenv.Redact(w.Value)),
+		})
 	}
 	return r
 }
 
-// portAfter reports whether what follows the last colon is a port.
-func portAfter(host string) bool {
-	port := host[strings.LastIndexByte(host, ':')+1:]
-	return port != "" && strings.Trim(port, "0123456789") == ""
+// joining returns the base of a rewrite in the form in which it makes URLs with
+// what follows: after ssh:// a slash and no colon follows the host, and both
+// halves end alike.
+func joining(w rewrite) string {
+	base := w.base
+	if rest, ok := strings.CutPrefix(base, "ssh://"); ok {
+		host, _, hasPath := strings.Cut(rest, "/")
+		i := strings.LastIndexByte(host, ':')
+		if i > strings.LastIndexByte(host, '@') && !strings.HasSuffix(host, "]") && !isPort(host[i+1:]) && !(hasPath && i == len(host)-1) {
+			base = "ssh://" + host[:i] + "/" + rest[i+1:]
+		}
+	}
+	if endsPart(w.Value) && !endsPart(base) {
+		end := "/"
+		if !strings.Contains(base, ":") && strings.Contains(base, "@") { // USER@HOST, without a scheme
+			end = ":"
+		}
+		base += end
+	}
+	return base
 }
+
+func endsPart(s string) bool { return strings.HasSuffix(s, "/") || strings.HasSuffix(s, ":") }
+
+func isPort(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // gitTLSOff finds that git checks no certificates.
 func gitTLSOff(_ context.Context, m *Machine) Result {

@@ -83,6 +83,8 @@ type Machine struct {
 	Work     workspace
 	ci       ciSetting
 
+	unread []string // what was not read in time
+
 	once struct {
 		evidence, sights, poison sync.Once
 	}
@@ -110,17 +112,20 @@ type NetrcFile struct {
 
 // Read reads what checks need to know. It runs "go env" and "git config", asks
 // no network, and bounds every file. What cannot be read is for the checks to
-// report: there are no errors.
+// report: there are no errors. What is not read soon after ctx ends, as of a
+// file system that hangs, stays empty.
 func Read(ctx context.Context, c Config) *Machine {
 	c.Etc = cmp.Or(c.Etc, "/etc")
 	m := &Machine{Config: c}
-	var wg sync.WaitGroup
-	wg.Go(func() { m.Go = m.readGo(ctx) })
-	wg.Go(func() { m.Git = m.readGit(ctx) })
-	wg.Go(func() { m.Shell = m.readShell() })
-	wg.Go(func() { m.Netrc = m.readNetrc() })
-	wg.Go(func() { m.ci = m.readCI() })
-	wg.Wait()
+	over, stop := lingering(ctx)
+	defer stop()
+	goCommand, git := begin(func() GoCommand { return m.readGo(ctx) }), begin(func() Git { return m.readGit(ctx) })
+	shell, netrc, ci := begin(m.readShell), begin(m.readNetrc), begin(m.readCI)
+	m.note(goAnswer, await(over, goCommand, &m.Go))
+	m.note(gitSettings, await(over, git, &m.Git))
+	m.note(shellSettings, await(over, shell, &m.Shell))
+	m.note(logins, await(over, netrc, &m.Netrc))
+	m.note(ciSettingsOf, await(over, ci, &m.ci))
 	m.Settings = goenv.Sources{Over: c.Over, Getenv: c.Getenv, User: c.User}
 	if root := m.Go.Env["GOROOT"]; root != "" {
 		m.Settings.GOROOT.Path = filepath.Join(root, "go.env")
@@ -129,7 +134,7 @@ func Read(ctx context.Context, c Config) *Machine {
 	if m.Policy.Chain == nil {
 		m.Policy, m.Logins, _ = Chain(m.setting("GOPROXY")) // a check says what is wrong with it
 	}
-	m.Work = m.readWorkspace()
+	m.note(workFiles, await(over, begin(m.readWorkspace), &m.Work))
 	return m
 }
 

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -70,11 +72,15 @@ func (m *Machine) look(ctx context.Context, e policy.Entry) (s sight) {
 	defer cancel()
 	tr := m.transport()
 	defer tr.CloseIdleConnections()
+	shown := make(chan tls.ConnectionState, 1) // a handshake may outlive the request that began it
 	tr.TLSClientConfig = &tls.Config{
 		InsecureSkipVerify: true, // to see who presents what; judged below, and nothing is sent that is worth anything
 		VerifyConnection: func(c tls.ConnectionState) error {
-			if len(c.PeerCertificates) > 0 {
-				s.issuer, s.trusted = issuerOf(c, m.RootCAs)
+			if len(c.PeerCertificates) > 0 && c.ServerName == serverName(base) { // and not of an HTTP proxy on the way
+				select {
+				case shown <- c:
+				default:
+				}
 			}
 			return nil
 		},
@@ -86,6 +92,11 @@ func (m *Machine) look(ctx context.Context, e policy.Entry) (s sight) {
 	}
 	sent := time.Now()
 	resp, err := tr.RoundTrip(req)
+	select {
+	case c := <-shown:
+		s.issuer, s.trusted = issuerOf(c, m.RootCAs)
+	default:
+	}
 	if err != nil {
 		return s
 	}
@@ -96,6 +107,15 @@ func (m *Machine) look(ctx context.Context, e policy.Entry) (s sight) {
 		s.skew = sent.Add(took / 2).Sub(date.Add(500 * time.Millisecond)) // the header has whole seconds
 	}
 	return s
+}
+
+// serverName returns the name of a URL's host as TLS sends it: addresses are
+// not sent.
+func serverName(u *url.URL) string {
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return ""
+	}
+	return strings.TrimSuffix(u.Hostname(), ".")
 }
 
 // issuerOf returns who issued a host's certificate, and whether this machine
@@ -317,26 +337,48 @@ func goneScheme(item string) string {
 	return "the host alone"
 }
 
-// certFiles finds SSL_CERT_FILE and SSL_CERT_DIR that lead nowhere.
+// certFiles finds SSL_CERT_FILE and SSL_CERT_DIR that lead nowhere. The file
+// takes the place of the system's file alone: go reads the directories as well.
+//
+// Source: crypto/x509 of the standard library.
 func certFiles(_ context.Context, m *Machine) Result {
+	file, dirs := m.Getenv("SSL_CERT_FILE"), filepath.SplitList(m.Getenv("SSL_CERT_DIR"))
+	switch {
+	case file == "" && len(dirs) == 0:
+		return skipped("the system's authorities are in force")
+	case runtime.GOOS == "darwin" || runtime.GOOS == "windows":
+		return skipped("go reads neither SSL_CERT_FILE nor SSL_CERT_DIR on this system")
+	}
 	var r Result
-	if file := m.Getenv("SSL_CERT_FILE"); file != "" {
+	if file != "" {
+		f := Finding{Place: m.origin("SSL_CERT_FILE"), Fix: "correct the path, or unset it"}
 		data, err := readFile(file, 16<<20)
-		pool := x509.NewCertPool()
-		switch {
-		case err != nil:
-			r.Findings = append(r.Findings, Finding{Severity: report.Error, Place: m.origin("SSL_CERT_FILE"), Message: fmt.Sprintf("SSL_CERT_FILE names %s: %v; go then trusts nobody", file, reason(err)), Fix: "correct the path, or unset it"})
-		case !pool.AppendCertsFromPEM(data):
-			r.Findings = append(r.Findings, Finding{Severity: report.Error, Place: m.origin("SSL_CERT_FILE"), Message: fmt.Sprintf("SSL_CERT_FILE names %s, which holds no certificate in PEM form", file), Fix: "name a PEM file that has the system's authorities and yours"})
+		if err != nil {
+			f.Message = fmt.Sprintf("SSL_CERT_FILE names %s: %v", file, reason(err))
+		} else if !x509.NewCertPool().AppendCertsFromPEM(data) {
+			f.Message, f.Fix = fmt.Sprintf("SSL_CERT_FILE names %s, which holds no certificate in PEM form", file), "name a PEM file that has the system's authorities and yours"
+		}
+		if len(dirs) == 0 {
+			dirs = []string{filepath.Join(m.Etc, "ssl", "certs"), filepath.Join(m.Etc, "pki", "tls", "certs")}
+		}
+		effect := "; go then trusts the authorities of the directories alone"
+		if runtime.GOOS == "linux" && !slices.ContainsFunc(dirs, hasFiles) {
+			f.Severity, effect = report.Error, "; go then trusts nobody"
+		}
+		if f.Message != "" {
+			f.Message += effect
+			r.Findings = append(r.Findings, f)
 		}
 	}
-	for dir := range strings.SplitSeq(m.Getenv("SSL_CERT_DIR"), ":") {
+	for _, dir := range filepath.SplitList(m.Getenv("SSL_CERT_DIR")) {
 		if info, err := os.Stat(dir); dir != "" && (err != nil || !info.IsDir()) {
 			r.Findings = append(r.Findings, Finding{Place: m.origin("SSL_CERT_DIR"), Message: fmt.Sprintf("SSL_CERT_DIR names %s, which is no directory", dir), Fix: "correct the path, and keep the system's own directory in the list"})
 		}
 	}
-	if m.Getenv("SSL_CERT_FILE") == "" && m.Getenv("SSL_CERT_DIR") == "" {
-		return skipped("the system's authorities are in force")
-	}
 	return r
+}
+
+func hasFiles(dir string) bool {
+	list, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(list, func(e os.DirEntry) bool { return !e.IsDir() })
 }

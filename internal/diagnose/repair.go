@@ -27,12 +27,14 @@ func (r *Repair) Do(ctx context.Context) error {
 	return nil
 }
 
-// goEnv returns the repair that runs "go env" with arguments.
+// goEnv returns the repair that runs "go env" with arguments. Before it does
+// anything, go may fetch the newer version that go.mod wants, through the very
+// proxies that are to be mended: it must not.
 func (m *Machine) goEnv(args ...string) *Repair {
 	if m.Go.Path == "" {
 		return nil
 	}
-	return &Repair{commandLine("go", append([]string{"env"}, args...)...), func(ctx context.Context) error {
+	return &Repair{"GOTOOLCHAIN=local " + commandLine("go", append([]string{"env"}, args...)...), func(ctx context.Context) error {
 		_, errs, err := m.goAlone(ctx, append([]string{"env"}, args...)...)
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			return fmt.Errorf("%s: %s", exit, firstLine(errs))

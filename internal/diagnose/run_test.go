@@ -48,6 +48,32 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// What is not read in time stays empty, nobody waits for it, and the checks that
+// judge it say so.
+func TestReadInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		stuck := make(chan struct{})
+		defer close(stuck)
+		start := time.Now()
+		m := Read(ctx, Config{Dir: t.TempDir(), Environ: []string{}, Etc: t.TempDir(), Getenv: func(name string) string {
+			if name == "NETRC" { // its directory is on a server that is gone
+				<-stuck
+			}
+			return ""
+		}})
+		if took := time.Since(start); took != time.Second+linger {
+			t.Errorf("took %s", took)
+		}
+		fine := func(context.Context, *Machine) Result { return Result{Seen: "fine"} }
+		list := Run(t.Context(), m, []Check{check("D42", fine), check("D44", fine)})
+		if list[0].Skipped != "the file with logins could not be read in time" || list[1].Seen != "fine" {
+			t.Errorf("%+v", list)
+		}
+	})
+}
+
 // A bug in a check is one of the program, seen where it is called.
 func TestRunPanics(t *testing.T) {
 	defer func() {

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,10 @@ func goproxyRefused(_ context.Context, m *Machine) Result {
 		f.Message = "GOPROXY is set to nothing, so go refuses every download"
 		f.Fix = "unset it, and Go's default is in force again; or name a proxy"
 		if m.fromUser("GOPROXY") {
-			f.Fix, f.Repair = "go env -u GOPROXY, and Go's default is in force again", m.goEnv("-u", "GOPROXY")
+			f.Fix = "go env -u GOPROXY, and Go's default is in force again"
+			if f.Repair = m.goEnv("-u", "GOPROXY"); f.Repair != nil {
+				f.Fix = f.Repair.Shown + ", and Go's default is in force again"
+			}
 		}
 		return found(f)
 	}
@@ -66,19 +70,24 @@ func patternsNeverMatch(_ context.Context, m *Machine) Result {
 		for _, p := range problems {
 			words = append(words, fmt.Sprintf("%q: %s", p.Pattern, p.Reason))
 		}
-		mended, ok := goenv.MendPatterns(value)
 		f := Finding{
 			Severity: report.Error, Place: m.origin(name),
 			Message: fmt.Sprintf("%s has patterns that match nothing, so private modules are asked of public proxies: %s", name, strings.Join(words, "; ")),
-			Fix:     m.set(name, mended),
+			Fix:     writeAnew,
 		}
-		if m.fromUser(name) && ok && mended != "" {
-			f.Repair = m.goEnv("-w", name+"="+mended)
+		if mended, ok := goenv.MendPatterns(value); ok && mended != "" {
+			if f.Fix = m.set(name, mended); m.fromUser(name) {
+				f.Repair = m.goEnv("-w", name+"="+mended)
+			}
 		}
 		r.Findings = append(r.Findings, f)
 	}
 	return r
 }
+
+// writeAnew is the fix of patterns of which nobody can tell what they were
+// meant to be.
+const writeAnew = "write the patterns anew, separated by commas alone, as in git.example.com/team"
 
 // gosumdbRefused finds a GOSUMDB that go refuses, or that is off.
 func gosumdbRefused(_ context.Context, m *Machine) Result {
@@ -150,28 +159,31 @@ func shellFilesDiffer(_ context.Context, m *Machine) Result {
 	return r
 }
 
-// shellBar finds a GOPROXY whose bar a shell takes for a pipe.
+// shellBar finds a value whose bar a shell takes for a pipe.
 func shellBar(_ context.Context, m *Machine) Result {
 	var r Result
 	for _, a := range m.Shell {
 		if a.Cut {
 			r.Findings = append(r.Findings, Finding{
 				Severity: report.Error, Place: m.place(a.File, a.Line),
-				Message: fmt.Sprintf("the bar in the value of %s is not quoted: the shell sets it to %s and runs what follows as a command", a.Name, goenv.RedactSetting(a.Name, a.Value)),
-				Fix:     fmt.Sprintf("quote the value: export %s='%s|direct'", a.Name, goenv.RedactSetting(a.Name, a.Value)),
+				Message: fmt.Sprintf("the bar in the value of %s is not quoted: the shell takes what follows for a command, and the value is not set", a.Name),
+				Fix:     fmt.Sprintf("quote the value of %s: %s", a.Name, a.quoted()),
 			})
 		}
 	}
 	return r
 }
 
-// envFileNotRead finds files with settings that go does not read.
+// envFileNotRead finds files with settings that go does not read: in no shell,
+// or only not in this one.
 func envFileNotRead(_ context.Context, m *Machine) Result {
 	var r Result
 	if m.Home == "" {
 		return skipped("there is no home directory")
 	}
-	for _, file := range []string{filepath.Join(m.Home, "go", "env"), filepath.Join(m.Home, ".config", "go", "env"), filepath.Join(m.Home, ".go", "env")} {
+	usual := filepath.Join(m.Home, ".config", "go", "env")
+	goenv := m.Getenv("GOENV")
+	for _, file := range []string{filepath.Join(m.Home, "go", "env"), usual, filepath.Join(m.Home, ".go", "env")} {
 		if file == m.userFile() {
 			continue
 		}
@@ -179,14 +191,17 @@ func envFileNotRead(_ context.Context, m *Machine) Result {
 		if err != nil || !strings.Contains("\n"+string(data), "\nGO") {
 			continue
 		}
-		in := m.userFile()
-		if in == "" {
-			in = "none, since GOENV is off"
-		}
-		r.Findings = append(r.Findings, Finding{
-			Place: m.place(file, 1), Message: "go does not read this file; the one it reads is " + in,
+		f := Finding{
+			Place: m.place(file, 1), Message: "go does not read this file; the one it reads is " + cmp.Or(m.userFile(), "none, since GOENV is off"),
 			Fix: "write the settings again with \"go env -w\", and remove this file",
-		})
+		}
+		switch {
+		case file == usual && goenv != "": // of every other shell it is the right one
+			f.Severity, f.Message, f.Fix = report.Notice, "go does not read this file here, for GOENV is set to "+goenv, "if its settings shall count here, too: unset GOENV"
+		case goenv == "off":
+			f.Fix = "unset GOENV, " + f.Fix
+		}
+		r.Findings = append(r.Findings, f)
 	}
 	return r
 }
@@ -255,11 +270,15 @@ func goflagsRefused(ctx context.Context, m *Machine) Result {
 			Fix: "take it out; for one private host there is GOINSECURE, which concerns direct fetches alone",
 		})
 	}
-	if slices.Contains(strings.Fields(flags), "-mod=vendor") {
-		if _, err := os.Stat(filepath.Join(m.Dir, "vendor", "modules.txt")); err != nil && m.Work.root != "" {
+	root, vendor := m.Work.root, "go mod vendor"
+	if m.Work.gowork != "" {
+		root, vendor = filepath.Dir(m.Work.gowork), "go work vendor"
+	}
+	if slices.Contains(strings.Fields(flags), "-mod=vendor") && root != "" {
+		if _, err := os.Stat(filepath.Join(root, "vendor", "modules.txt")); err != nil {
 			return found(Finding{
-				Severity: report.Error, Place: m.origin("GOFLAGS"), Message: "GOFLAGS has -mod=vendor, and there is no vendor directory here",
-				Fix: "run \"GOFLAGS= go mod vendor\", or take -mod=vendor out of GOFLAGS",
+				Severity: report.Error, Place: m.origin("GOFLAGS"), Message: "GOFLAGS has -mod=vendor, and there is no vendor directory in " + root,
+				Fix: "run \"GOFLAGS= " + vendor + "\", or take -mod=vendor out of GOFLAGS",
 			})
 		}
 	}

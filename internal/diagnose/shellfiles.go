@@ -4,6 +4,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/org/goproxy-setup/internal/goenv"
 )
 
 // An Assignment is a line of a file of a shell that gives a variable a value.
@@ -15,9 +18,24 @@ type Assignment struct {
 	// Computed says that the shell has to compute the value, which is then as
 	// it was written.
 	Computed bool
-	// Cut says that the value ends at a bar without quotes: the shell takes
+	// Cut says that there is a bar without quotes in the value: the shell takes
 	// what follows for a command.
 	Cut bool
+}
+
+// quoted returns the value as one word for a shell, without secrets.
+func (a Assignment) quoted() string {
+	word := goenv.RedactSetting(a.Name, a.Value)
+	hidden := word != a.Value && strings.ContainsAny(a.Value, "@?")
+	if a.Computed && !strings.ContainsAny(word, "\"\\`") {
+		word = `"` + word + `"` // in which the shell still computes
+	} else {
+		word = shellWord(word)
+	}
+	if hidden {
+		word += ", with the login that is left out here"
+	}
+	return word
 }
 
 // shellFiles are the files that shells and log-ins read, in the order in which
@@ -105,15 +123,16 @@ func fishSet(words []shellWordOf) []Assignment {
 type shellWordOf struct {
 	text     string
 	computed bool // the shell would compute part of it
-	cut      bool // ended by a bar without quotes
+	cut      bool // there is a bar without quotes in it
 }
 
 // shellWords splits a line into commands of at least one word as a shell does.
 // Comments, and commands that take no part in assignments, are left out.
 func shellWords(line string) [][]shellWordOf {
 	var s shellScanner
-	for _, r := range line {
-		if !s.quoted(r) && !s.bare(r) {
+	for i, r := range line {
+		_, size := utf8.DecodeRuneInString(line[i:])
+		if !s.quoted(r) && !s.bare(r, line[i+size:]) {
 			return s.commands
 		}
 		s.last = r
@@ -169,7 +188,7 @@ func (s *shellScanner) quoted(r rune) bool {
 		s.started, s.word.computed = true, true
 		s.text.WriteRune(r)
 		s.quote ^= '`'
-	case r == s.quote:
+	case s.quote != 0 && r == s.quote:
 		s.quote = 0
 	case s.quote == 0 && (r == '\'' || r == '"'):
 		s.started, s.quote = true, r
@@ -182,22 +201,29 @@ func (s *shellScanner) quoted(r rune) bool {
 	return true
 }
 
-// bare takes r outside of quotes. It reports whether what follows matters.
-func (s *shellScanner) bare(r rune) bool {
+// bare takes r outside of quotes; rest follows it. It reports whether the rest
+// matters.
+func (s *shellScanner) bare(r rune, rest string) bool {
 	switch {
 	case r == '#' && !s.started:
+		s.endCommand()
+		return false
+	case strings.ContainsRune(" \t\r\n", r) && s.word.cut: // what follows are arguments of what it takes for a command
 		s.endCommand()
 		return false
 	case strings.ContainsRune(" \t\r\n", r):
 		s.endWord()
 	case r == ';':
 		s.endCommand()
+	case r == '|' && s.started && rest != "" && !strings.ContainsRune(" \t\r\n|&;<>", rune(rest[0])): // not meant as a pipe
+		s.word.cut = true
+		s.text.WriteRune(r)
 	case strings.ContainsRune("|&<>", r): // what follows is another command, or a file
-		s.word.cut = s.started && r == '|'
 		s.endCommand()
 		return false
 	default:
-		s.started = true
+		home := r == '~' && (!s.started || s.last == '=' || s.last == ':')
+		s.started, s.word.computed = true, s.word.computed || home || r == '{'
 		s.text.WriteRune(r)
 	}
 	return true

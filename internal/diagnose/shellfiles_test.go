@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -16,7 +17,15 @@ func TestParseShell(t *testing.T) {
 		{"a.sh", `  export GOPROXY="https://a.example.com|direct" GOSUMDB='off' # both`, []Assignment{{Name: "GOPROXY", Value: "https://a.example.com|direct"}, {Name: "GOSUMDB", Value: "off"}}},
 		{"a.sh", `GOPROXY=off; export GOPROXY`, []Assignment{{Name: "GOPROXY", Value: "off"}}},
 		{"a.sh", `declare -x GOPROXY=off`, []Assignment{{Name: "GOPROXY", Value: "off"}}},
-		{"a.sh", `export GOPROXY=https://a.example.com|direct`, []Assignment{{Name: "GOPROXY", Value: "https://a.example.com", Cut: true}}},
+		{"a.sh", `export GOPROXY=https://a.example.com|direct`, []Assignment{{Name: "GOPROXY", Value: "https://a.example.com|direct", Cut: true}}},
+		{"a.sh", `export GOVCS=public:git|hg,private:all GOSUMDB=off`, []Assignment{{Name: "GOVCS", Value: "public:git|hg,private:all", Cut: true}}},
+		{"a.sh", `export GOPROXY=off||true`, []Assignment{{Name: "GOPROXY", Value: "off"}}},
+		{"a.sh", `export GOPROXY=off| cat`, []Assignment{{Name: "GOPROXY", Value: "off"}}},
+		{"a.sh", `export GOPATH=~/go`, []Assignment{{Name: "GOPATH", Value: "~/go", Computed: true}}},
+		{"a.sh", `export NO_PROXY=a:~`, []Assignment{{Name: "NO_PROXY", Value: "a:~", Computed: true}}},
+		{"a.sh", `export GOPATH='~/go'`, []Assignment{{Name: "GOPATH", Value: "~/go"}}},
+		{"a.sh", `export GOPRIVATE={a,b}.example.com`, []Assignment{{Name: "GOPRIVATE", Value: "{a,b}.example.com", Computed: true}}},
+		{"a.fish", `set -gx GOPATH ~/go`, []Assignment{{Name: "GOPATH", Value: "~/go", Computed: true}}},
 		{"a.sh", `export GOPROXY=$MIRROR,direct`, []Assignment{{Name: "GOPROXY", Value: "$MIRROR,direct", Computed: true}}},
 		{"a.sh", "export GOPROXY=`cat file`", []Assignment{{Name: "GOPROXY", Value: "`cat file`", Computed: true}}},
 		{"a.sh", `export GOPROXY="$(mirror | head -1)" GOSUMDB=off`, []Assignment{{Name: "GOPROXY", Value: "$(mirror | head -1)", Computed: true}, {Name: "GOSUMDB", Value: "off"}}},
@@ -57,49 +66,79 @@ func FuzzParseShell(f *testing.F) {
 }
 
 func TestParseCI(t *testing.T) {
+	const list = "https://a.example.com|direct"
 	for _, tt := range []struct {
-		line string
-		want []ciValue
+		file, text string
+		want       []Assignment
 	}{
-		{`GOPROXY: https://a.example.com|direct`, []ciValue{{Name: "GOPROXY", Value: "https://a.example.com|direct"}}},
-		{`GOPROXY: "a,b" # why`, []ciValue{{Name: "GOPROXY", Value: "a,b"}}},
-		{`GOPRIVATE: a.example.com # ours`, []ciValue{{Name: "GOPRIVATE", Value: "a.example.com"}}},
-		{`GOPROXY: ${{ steps.s.outputs.goproxy }}`, nil},
-		{`GOPROXY: $MIRROR`, []ciValue{{Name: "GOPROXY", Value: "$MIRROR", Computed: true}}},
-		{`- run: GOPROXY=off go vet ./...`, []ciValue{{Name: "GOPROXY", Value: "off"}}},
-		{`- export GOPROXY=a|b`, []ciValue{{Name: "GOPROXY", Value: "a", Cut: true}}},
-		{`ENV GOPROXY=https://a.example.com GOSUMDB=off`, []ciValue{{Name: "GOPROXY", Value: "https://a.example.com"}, {Name: "GOSUMDB", Value: "off"}}},
-		{`ENV GOPROXY off`, []ciValue{{Name: "GOPROXY", Value: "off"}}},
-		{`RUN GOPROXY=off go build`, []ciValue{{Name: "GOPROXY", Value: "off"}}},
-		{`# GOPROXY: off`, nil},
-		{`name: GOPROXY check`, nil},
-		{`echo GOPROXY=off`, nil},
+		// YAML: no shell reads the value of a key.
+		{"ci.yml", "GOPROXY: " + list, []Assignment{{Name: "GOPROXY", Value: list, Line: 1}}},
+		{"ci.yml", `GOPROXY: "a,b" # why`, []Assignment{{Name: "GOPROXY", Value: "a,b", Line: 1}}},
+		{"ci.yml", "GOPRIVATE: a.example.com # ours", []Assignment{{Name: "GOPRIVATE", Value: "a.example.com", Line: 1}}},
+		{"ci.yml", "GOPROXY: ${{ steps.s.outputs.goproxy }}", nil},
+		{"ci.yml", "GOPROXY: $MIRROR", []Assignment{{Name: "GOPROXY", Value: "$MIRROR", Computed: true, Line: 1}}},
+		{"ci.yml", "GOPROXY: >-\n  https://a.example.com,\n  direct\nGOSUMDB: off\n", []Assignment{{Name: "GOPROXY", Value: "https://a.example.com, direct", Line: 1}, {Name: "GOSUMDB", Value: "off", Line: 4}}},
+		{"ci.yml", "GOPROXY: |\n  " + list + "\n", []Assignment{{Name: "GOPROXY", Value: list + "\n", Line: 1}}},
+		{"ci.yml", ".v: &p " + list + "\nb:\n  GOPROXY: *p\n", nil},
+		{"ci.yml", "GOPROXY: &p " + list, []Assignment{{Name: "GOPROXY", Value: list, Line: 1}}},
+		{".gitlab-ci.yml", "variables:\n  GOPROXY: !reference [.v, GOPROXY]\n  GOSUMDB: !vault x\n  GOPRIVATE: {value: a.example.com}\n", nil},
+		{".woodpecker.yml", "environment:\n  - GOPROXY=" + list + "\n", []Assignment{{Name: "GOPROXY", Value: list, Line: 2}}},
+		{"ci.yml", "- run: GOPROXY=off go vet ./...", []Assignment{{Name: "GOPROXY", Value: "off", Line: 1}}},
+		{"ci.yml", "script:\n- export GOPROXY=a|b\n", []Assignment{{Name: "GOPROXY", Value: "a|b", Cut: true, Line: 2}}},
+		{"ci.yml", "- run: |\n    echo\n    export GOPROXY='a|b' # why\n", []Assignment{{Name: "GOPROXY", Value: "a|b", Line: 3}}},
+		{"ci.yml", "- run: {command: GOPROXY=off go vet}", []Assignment{{Name: "GOPROXY", Value: "off", Line: 1}}},
+		{"ci.yml", "name: GOPROXY=off", nil},
+		{"ci.yml", "# GOPROXY: off", nil},
+		{"ci.yml", "a: [\nGOPROXY: off\n", nil},
+		{"ci.yml", "spec: x\n---\nGOPROXY: off\n", []Assignment{{Name: "GOPROXY", Value: "off", Line: 3}}},
+		// A Makefile: a shell reads recipes alone, and nobody takes make's quotes away.
+		{"Makefile", "export GOPROXY=" + list, []Assignment{{Name: "GOPROXY", Value: list, Line: 1}}},
+		{"Makefile", "export GOPROXY := '" + list + "'\n", []Assignment{{Name: "GOPROXY", Value: "'" + list + "'", Line: 1}}},
+		{"Makefile", "GOPROXY ?= " + list, nil},
+		{"Makefile", "a:\n\t@export GOPROXY=a|b; go build\n", []Assignment{{Name: "GOPROXY", Value: "a|b", Cut: true, Line: 2}}},
+		{"Makefile", "a:\n\tGOPROXY=$(LIST) go build\n", []Assignment{{Name: "GOPROXY", Value: "$(LIST)", Computed: true, Line: 2}}},
+		// A Dockerfile: a shell reads RUN alone.
+		{"Dockerfile", "ENV GOPROXY=" + list + " GOSUMDB=off", []Assignment{{Name: "GOPROXY", Value: list, Line: 1}, {Name: "GOSUMDB", Value: "off", Line: 1}}},
+		{"Dockerfile", "ENV A=b \\\n    # why\n    GOPROXY=" + list + "\n", []Assignment{{Name: "A", Value: "b", Line: 1}, {Name: "GOPROXY", Value: list, Line: 3}}},
+		{"Dockerfile", "ENV GOPROXY off", []Assignment{{Name: "GOPROXY", Value: "off", Line: 1}}},
+		{"a.Dockerfile", "RUN GOPROXY=off go build", []Assignment{{Name: "GOPROXY", Value: "off", Line: 1}}},
+		{"Dockerfile", "RUN go env; \\\n  export GOPROXY=a|b\n", []Assignment{{Name: "GOPROXY", Value: "a|b", Cut: true, Line: 2}}},
+		{"Dockerfile", "COPY GOPROXY=off .", nil},
+		{"Jenkinsfile", "  sh 'export GOPROXY=a|b'", []Assignment{{Name: "GOPROXY", Value: "a|b", Cut: true, Line: 1}}},
+		{"Jenkinsfile", "echo GOPROXY=off", nil},
 	} {
 		for i := range tt.want {
-			tt.want[i].File, tt.want[i].Line = "f", 1
+			tt.want[i].File = tt.file
 		}
-		if got := parseCI("f", tt.line); !reflect.DeepEqual(got, tt.want) {
-			t.Errorf("%s\n got %+v\nwant %+v", tt.line, got, tt.want)
+		if got := parseCI(tt.file, tt.text); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %s\n got %+v\nwant %+v", tt.file, tt.text, got, tt.want)
 		}
 	}
 }
 
-// No line of any file makes a value that the line does not hold.
+// No line of any file makes a value that the text does not hold.
 func FuzzParseCI(f *testing.F) {
-	for _, seed := range []string{"GOPROXY: a|b", `- run: "GOPROXY='a|b' go"`, "ENV A=b C=d", "RUN\tX=\\", "A: '", `A: "b`, "export"} {
+	for _, seed := range []string{"GOPROXY: a|b", `- run: "GOPROXY='a|b' go"`, "ENV A=b C=d", "RUN\tX=\\", "A: '", `A: "b`, "export", "\tA=b|c d", "export A := b # c", "A: |\n b\n", "A: *b", "0=0\x000", "? A"} {
 		f.Add(seed)
 	}
+	bare := strings.NewReplacer(`"`, "", "'", "", `\`, "")
 	f.Fuzz(func(t *testing.T, text string) {
 		if !utf8.ValidString(text) {
 			return // read as U+FFFD, which is longer
 		}
-		for _, a := range parseCI("f", text) {
-			if a.Name == "" || a.Line < 1 || a.Line > strings.Count(text, "\n")+1 {
-				t.Errorf("%q: %+v", text, a)
+		for _, file := range []string{"Jenkinsfile", "Makefile", "Dockerfile", "ci.yml"} {
+			isYAML := file == "ci.yml"
+			if isYAML && strings.ContainsAny(text, "\r\u0085\u2028\u2029") {
+				continue // ends of lines, too
 			}
-			for part := range strings.FieldsSeq(a.Value) {
-				if len(part) > len(text) {
-					t.Errorf("%q holds no %q", text, part)
+			for _, a := range parseCI(file, text) {
+				if a.Name == "" || a.Line < 1 || a.Line > strings.Count(text, "\n")+1 {
+					t.Errorf("%s: %q: %+v", file, text, a)
+				}
+				for part := range strings.FieldsSeq(bare.Replace(a.Value)) {
+					if !isYAML && !strings.Contains(bare.Replace(text), part) { // YAML has escapes
+						t.Errorf("%s: %q holds no %q", file, text, part)
+					}
 				}
 			}
 		}
