@@ -115,7 +115,7 @@ func runExplain(ctx context.Context, c *call) (int, error) {
 		return ExitUsage, err
 	}
 	if asJSON {
-		out, err := render.IndentedJSON(e)
+		out, err := render.EncodeJSON(e)
 		if err == nil {
 			_, err = c.Stdout.Write(out)
 		}

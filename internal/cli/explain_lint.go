@@ -72,7 +72,7 @@ func (x *explaining) lintReport(ctx context.Context) *report.Report {
 		r.Findings = append(r.Findings, f)
 	}
 	for _, f := range lint.Check(in) {
-		one := f.Report(render.ShellQuote)
+		one := f.Report(render.ShellWord)
 		count[one.Severity]++
 		r.Findings = append(r.Findings, one)
 	}

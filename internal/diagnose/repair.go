@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/org/goproxy-setup/internal/render"
 )
 
 // A Repair mends a finding without a decision of anybody: it brings nothing
@@ -80,12 +82,7 @@ func commandLine(name string, args ...string) string {
 }
 
 // shellWord returns s as one word of a shell's command line.
-func shellWord(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_+=:,./-") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
+func shellWord(s string) string { return render.ShellWord(s) }
 
 // firstLine returns the first line of text that is not blank.
 func firstLine(text string) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/lint"
+	"github.com/org/goproxy-setup/internal/render"
 )
 
 // What is written instead keeps what others rely on: credentials, the names of
@@ -17,25 +18,25 @@ func TestFixes(t *testing.T) {
 	for _, tt := range []struct{ name, env, id, fix string }{
 		{"credentials", "GOPROXY=https://ci:s3cret@corp.example.com,{goproxy.cn},direct", "L06", "export GOPROXY='https://corp.example.com,{goproxy.cn}|direct'; put the credentials back that are left out here"},
 		{"a query", "GOPROXY=https://corp.example.com?tok=s3cret,{goproxy.cn},direct", "L06", "export GOPROXY='https://corp.example.com?tok=xxxxx,{goproxy.cn}|direct'; put the credentials back that are left out here"},
-		{"of two proxies", "GOPROXY=https://ci:s3cret@a.example.com,https://ci:s3cret@b.example.com", "L17", "export GOPROXY='https://a.example.com,https://b.example.com'; put this into the netrc: machine a.example.com login USER password PASSWORD"},
-		{"of an HTTP proxy", "GOPROXY=https://corp.example.com\nHTTP_PROXY=http://ci:s3cret@proxy:8080", "L39", "export HTTPS_PROXY='http://proxy:8080'; put the credentials back that are left out here"},
+		{"of two proxies", "GOPROXY=https://ci:s3cret@a.example.com,https://ci:s3cret@b.example.com", "L17", "export GOPROXY=https://a.example.com,https://b.example.com; put this into the netrc: machine a.example.com login USER password PASSWORD"},
+		{"of an HTTP proxy", "GOPROXY=https://corp.example.com\nHTTP_PROXY=http://ci:s3cret@proxy:8080", "L39", "export HTTPS_PROXY=http://proxy:8080; put the credentials back that are left out here"},
 		{"private names", "GOPRIVATE=git.example.com\nGOVCS=*:off\nGOPROXY={official}|direct", "L47", "export GOVCS='git.example.com:git,*:off'"},
 		{"private names, own proxies", "GOPRIVATE=git.example.com\nGOVCS=*:off\nGOPROXY=https://corp.example.com", "L47", "export GOVCS='git.example.com:git,*:off'; or fetch it through your proxies, as with GONOPROXY=none"},
-		{"rules of one's own", "GOPRIVATE=git.example.com\nGOVCS=public:git, git.example.com:off , private:hg", "L47", "export GOVCS='git.example.com:git,public:git,private:hg'"},
+		{"rules of one's own", "GOPRIVATE=git.example.com\nGOVCS=public:git, git.example.com:off , private:hg", "L47", "export GOVCS=git.example.com:git,public:git,private:hg"},
 		{"two patterns", "GOPRIVATE=a.example.com,b.example.com\nGOVCS=*:off", "L47", "export GOVCS='b.example.com:git,a.example.com:git,*:off'"},
 		{"rules of one's own for the same pattern", "GOPRIVATE=git.example.com\nGOVCS=git.example.com:hg|svn", "L47", "export GOVCS='git.example.com:git|hg|svn'"},
 		{"a gatekeeper", "GOSUMDB={sumdb}\nGOPROXY=https://a.example.com|https://b.example.com", "L11", "let it pass the database on, or send lookups to a proxy that does: GOSUMDB='{sumdb} https://PROXY/sumdb/{sumdb}'"},
 		{"public proxies", "GOSUMDB={sumdb}\nGOPROXY={official}|https://b.example.com", "L11", "export GOPROXY='{official}|https://b.example.com,direct'"},
 		{"direct fetches", "GOINSECURE=*.corp.example.com\nGOPROXY=https://goproxy.corp.example.com,direct", "L37", ""},
 		{"direct fetches of private modules", "GOINSECURE=*.corp.example.com\nGOPROXY=https://goproxy.corp.example.com\nGOPRIVATE=git.corp.example.com", "L37", ""},
-		{"the proxy itself", "GOINSECURE=git.corp.example.com,goproxy.corp.example.com\nGOPROXY=https://goproxy.corp.example.com:8443,direct", "L37", "export GOINSECURE='git.corp.example.com'; add the proxy's authority by SSL_CERT_FILE"},
+		{"the proxy itself", "GOINSECURE=git.corp.example.com,goproxy.corp.example.com\nGOPROXY=https://goproxy.corp.example.com:8443,direct", "L37", "export GOINSECURE=git.corp.example.com; add the proxy's authority by SSL_CERT_FILE"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := &txtar.Archive{Files: []txtar.File{{Name: "fails/env", Data: []byte(tt.env)}}}
 			var fixes []string
 			for _, f := range lint.Check(input(a, "fails")) {
 				if f.Rule.ID == tt.id {
-					fixes = append(fixes, toName.Replace(f.Report(quote).Fix))
+					fixes = append(fixes, toName.Replace(f.Report(render.ShellWord).Fix))
 				}
 			}
 			if got := strings.Join(fixes, "\n"); !strings.HasPrefix(got, tt.fix) || (tt.fix == "") != (got == "") {
@@ -77,7 +78,7 @@ func TestSecrets(t *testing.T) {
 				{Getenv: func(n string) string { return map[string]string{name: "other"}[n] }, User: goenv.EnvFile{Path: "env", Data: line}},
 			} {
 				for _, f := range lint.Check(lint.Input{Sources: sources}) {
-					if r := f.Report(quote); strings.Contains(r.Message+r.Fix, "s3cret") {
+					if r := f.Report(render.ShellWord); strings.Contains(r.Message+r.Fix, "s3cret") {
 						t.Errorf("%s=%s: %s shows the secret: %s\nfix: %s", name, value, r.ID, r.Message, r.Fix)
 					}
 				}

@@ -17,6 +17,7 @@ import (
 	"github.com/org/goproxy-setup/internal/lint"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/render"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -84,7 +85,7 @@ func text(findings []lint.Finding, id string) string {
 		if f.Rule.ID != id {
 			continue
 		}
-		r := f.Report(quote)
+		r := f.Report(render.ShellWord)
 		fmt.Fprintf(&b, "%s %s: %s\n", r.Severity, r.ID, r.Title)
 		if r.Place.File != "" {
 			fmt.Fprintf(&b, "at %s\n", r.Place)
@@ -94,8 +95,6 @@ func text(findings []lint.Finding, id string) string {
 	_, toName := names()
 	return toName.Replace(b.String())
 }
-
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // Every rule has a case that fails and one that nearly does.
 func TestRules(t *testing.T) {
@@ -174,7 +173,7 @@ func mends(t *testing.T, a *txtar.Archive, f lint.Finding) {
 	var script strings.Builder
 	var variables []string
 	for _, c := range f.Changes {
-		fmt.Fprintln(&script, f.Line(c, quote))
+		fmt.Fprintln(&script, f.Line(c, render.ShellWord))
 		variables = append(variables, c.Name)
 	}
 	if variables == nil {
@@ -252,7 +251,8 @@ meaning. This file is written by the rules' own tests: each example is one of th
 ` + "`{official}`" + `, stands for that proxy's address, ` + "`{sumdb}`" + ` for Go's default checksum database.
 
 An *error* breaks downloads or leaks names as soon as it matters; a *warning* does so if something else goes wrong; a *notice*
-is worth knowing.
+is worth knowing. A file that cannot be read, such as a go.sum with the marks of a merge, is an error, too, with the ID
+` + "`unreadable`" + `; it keeps no rule from looking at the rest.
 
 `)
 	for _, rule := range lint.Rules() {

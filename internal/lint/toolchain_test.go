@@ -7,6 +7,7 @@ import (
 
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/lint"
+	"github.com/org/goproxy-setup/internal/render"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -26,9 +27,9 @@ func TestToolchains(t *testing.T) {
 		{"toolchain line, local", "local", goenv.GoLines{Go: "1.24.0", Toolchain: "go1.27.1"}, "go1.26.8", "", "", ""},
 		{"toolchain line, pinned", "go1.26.8", goenv.GoLines{Go: "1.24.0", Toolchain: "go1.27.1"}, "go1.26.8", "", "", ""},
 		{"pinned newer", "go1.28.0", goenv.GoLines{Go: "1.27.0"}, "go1.26.8", "L49", "GOTOOLCHAIN (environment): go1.28.0 is not installed", "install go1.28.0"},
-		{"pinned older than the go line", "go1.26.8", goenv.GoLines{Go: "1.27.0"}, "go1.26.8", "L48", "it is go1.26.8 that runs", "export GOTOOLCHAIN='auto'; or install go1.27.0"},
-		{"pinned without a release", "go1.28+auto", goenv.GoLines{Go: "1.27.0"}, "go1.26.8", "L50", "no toolchain go1.28", "export GOTOOLCHAIN='go1.28.0+auto'"},
-		{"path, and not there", "path", goenv.GoLines{Go: "1.27"}, "go1.26.8", "L48", "go1.27.0 is needed and not in PATH", "export GOTOOLCHAIN='auto'"},
+		{"pinned older than the go line", "go1.26.8", goenv.GoLines{Go: "1.27.0"}, "go1.26.8", "L48", "it is go1.26.8 that runs", "export GOTOOLCHAIN=auto; or install go1.27.0"},
+		{"pinned without a release", "go1.28+auto", goenv.GoLines{Go: "1.27.0"}, "go1.26.8", "L50", "no toolchain go1.28", "export GOTOOLCHAIN=go1.28.0+auto"},
+		{"path, and not there", "path", goenv.GoLines{Go: "1.27"}, "go1.26.8", "L48", "go1.27.0 is needed and not in PATH", "export GOTOOLCHAIN=auto"},
 		{"path, and there", "path", goenv.GoLines{Go: "1.27"}, "go1.26.8 go1.27.0", "", "", ""},
 		{"default", "auto", goenv.GoLines{Go: "1.27", Toolchain: "default"}, "go1.26.8", "L48", "toolchain default", "install go1.27.0"},
 	} {
@@ -51,7 +52,7 @@ func TestToolchains(t *testing.T) {
 			if len(got) != 1 || got[0].Rule.ID != tt.id {
 				t.Fatalf("found %v; want %s alone", got, tt.id)
 			}
-			if r := got[0].Report(quote); !strings.Contains(r.Message, tt.text) || !strings.HasPrefix(r.Fix, tt.fix) {
+			if r := got[0].Report(render.ShellWord); !strings.Contains(r.Message, tt.text) || !strings.HasPrefix(r.Fix, tt.fix) {
 				t.Errorf("says %q, %q; want %q, %q", r.Message, r.Fix, tt.text, tt.fix)
 			}
 		})

@@ -140,9 +140,3 @@ func longestWord(s string) int {
 	}
 	return n
 }
-
-// ShellQuote returns s as one word of POSIX sh.
-func ShellQuote(s string) string { return shellQuote(s) }
-
-// IndentedJSON returns v as JSON that is safe in a log, too.
-func IndentedJSON(v any) ([]byte, error) { return indentedJSON(v) }

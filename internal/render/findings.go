@@ -90,7 +90,7 @@ func codeQuality(r *report.Report, _ Options) ([]byte, error) {
 			m.text + fix(m.Fix), m.ID, m.fingerprint, cmp.Or(severity[m.Severity], "major"), location{m.file, lines{m.line}},
 		})
 	}
-	return indentedJSON(issues)
+	return EncodeJSON(issues)
 }
 
 // warningsNG writes the JSON that Jenkins' Warnings plugin reads as
@@ -116,7 +116,7 @@ func warningsNG(r *report.Report, _ Options) ([]byte, error) {
 			Message: html.EscapeString(m.text), Description: html.EscapeString(visible(m.Fix)), Fingerprint: m.fingerprint,
 		})
 	}
-	return indentedJSON(map[string]any{
+	return EncodeJSON(map[string]any{
 		"_class": "io.jenkins.plugins.analysis.core.restapi.ReportApi", "issues": issues, "size": len(issues),
 	})
 }

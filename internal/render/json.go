@@ -12,16 +12,13 @@ import (
 func reportJSON(r *report.Report, _ Options) ([]byte, error) {
 	versioned := *r
 	versioned.Schema = report.Schema
-	return indentedJSON(versioned)
+	return EncodeJSON(versioned)
 }
 
-// EncodeJSON returns v as JSON that may also end up in a log.
-func EncodeJSON(v any) ([]byte, error) { return indentedJSON(v) }
-
-// indentedJSON encodes v for files that may also end up in a log: what would
+// EncodeJSON encodes v for files that may also end up in a log: what would
 // be a command there ("##["), and what cannot be seen, is written as an escape
 // of the same meaning.
-func indentedJSON(v any) ([]byte, error) {
+func EncodeJSON(v any) ([]byte, error) {
 	raw, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return nil, err

@@ -89,7 +89,7 @@ func sarif(r *report.Report, _ Options) ([]byte, error) {
 			Fingerprints: map[string]string{"goproxySetup/v1": m.fingerprint},
 		})
 	}
-	return indentedJSON(sarifLog{sarifSchema, "2.1.0", []sarifRun{{
+	return EncodeJSON(sarifLog{sarifSchema, "2.1.0", []sarifRun{{
 		map[string]sarifDriver{"driver": driver}, map[string]string{"id": "goproxy-setup/"}, "unicodeCodePoints", results,
 	}}})
 }

@@ -45,6 +45,15 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// ShellWord returns s as one word of POSIX sh for people to read and paste:
+// without quotes, if it needs none.
+func ShellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_+=:,./-") == "" {
+		return s
+	}
+	return shellQuote(s)
+}
+
 // powerShell writes assignments for PowerShell, each a statement on a line of
 // its own, so that a script may evaluate them one by one or together.
 func powerShell(r *report.Report, opt Options) ([]byte, error) {
