@@ -61,6 +61,14 @@ func TestRedactSetting(t *testing.T) {
 	}
 }
 
+// A list that will be used keeps its items.
+func TestRedactPatterns(t *testing.T) {
+	const list, want = "a.example.com:1,corp.example.com,ci:s3cret@git.example.com,https://ci:s3cret@b.example.com", "a.example.com:1,corp.example.com,git.example.com,https://b.example.com"
+	if got := RedactPatterns(list); got != want {
+		t.Errorf("got %q; want %q", got, want)
+	}
+}
+
 // FuzzRedact builds URLs around two marks, as user and as password, and looks
 // for them in whatever text is made of the URL.
 func FuzzRedact(f *testing.F) {

@@ -11,7 +11,7 @@ func RedactSetting(name, value string) string {
 	case "GOPROXY":
 		return RedactChain(value)
 	case "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE":
-		return RedactPatterns(value)
+		return shownItems(joinLogins(strings.Split(value, ",")))
 	case "GOSUMDB":
 		return RedactSumDB(value)
 	case "GOFLAGS":
@@ -89,10 +89,12 @@ func cutLogin(list string) bool {
 	return false
 }
 
-// RedactPatterns removes credentials from a list of module patterns. Who writes
-// a URL there has a pattern that matches nothing, and maybe a token in it.
-func RedactPatterns(list string) string {
-	items := joinLogins(strings.Split(list, ","))
+// RedactPatterns removes credentials from a list of module patterns that will
+// be used: each item stays one, whatever the others are. Who writes a URL there
+// has a pattern that matches nothing, and maybe a token in it.
+func RedactPatterns(list string) string { return shownItems(strings.Split(list, ",")) }
+
+func shownItems(items []string) string {
 	for i, item := range items {
 		items[i] = shown(item)
 	}

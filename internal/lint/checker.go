@@ -3,6 +3,7 @@ package lint
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/org/goproxy-setup/internal/goenv"
@@ -122,9 +123,11 @@ func missing(list, patterns string) (out []string) {
 	return out
 }
 
-// with returns patterns and more, without repetition and without "none".
+// with returns patterns and more, without repetition and without "none". What is
+// wrong with patterns stays.
 func with(patterns string, more []string) string {
-	list := items(patterns)
+	list := strings.Split(patterns, ",")
+	list = slices.DeleteFunc(list, func(item string) bool { item = strings.TrimSpace(item); return item == "" || item == "none" })
 	for _, m := range more {
 		if !covered(m, patterns) {
 			list = append(list, m)

@@ -27,6 +27,8 @@ func TestFixes(t *testing.T) {
 		{"rules of one's own for the same pattern", "GOPRIVATE=git.example.com\nGOVCS=git.example.com:hg|svn", "L47", "export GOVCS='git.example.com:git|hg|svn'"},
 		{"a gatekeeper", "GOSUMDB={sumdb}\nGOPROXY=https://a.example.com|https://b.example.com", "L11", "let it pass the database on, or send lookups to a proxy that does: GOSUMDB='{sumdb} https://PROXY/sumdb/{sumdb}'"},
 		{"public proxies", "GOSUMDB={sumdb}\nGOPROXY={official}|https://b.example.com", "L11", "export GOPROXY='{official}|https://b.example.com,direct'"},
+		{"a pattern that nobody can read", "GOPROXY={official}|direct\nGOPRIVATE=git.example.com\nGONOPROXY=a.example.com/[team", "L28", "export GONOPROXY='a.example.com/[team,git.example.com'"},
+		{"the same, where it is reported", "GOPRIVATE=git.example.com,a.example.com/[team", "L25", "write it anew"},
 		{"direct fetches", "GOINSECURE=*.corp.example.com\nGOPROXY=https://goproxy.corp.example.com,direct", "L37", ""},
 		{"direct fetches of private modules", "GOINSECURE=*.corp.example.com\nGOPROXY=https://goproxy.corp.example.com\nGOPRIVATE=git.corp.example.com", "L37", ""},
 		{"the proxy itself", "GOINSECURE=git.corp.example.com,goproxy.corp.example.com\nGOPROXY=https://goproxy.corp.example.com:8443,direct", "L37", "export GOINSECURE=git.corp.example.com; add the proxy's authority by SSL_CERT_FILE"},
