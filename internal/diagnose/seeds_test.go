@@ -253,6 +253,7 @@ var seeds = []seed{
 	// The workspace.
 	{"D70", "member that is gone", file("go.work", "go 1.21.0\n\nuse (\n\t.\n\t./gone\n)\n"), "-dropuse=./gone", ""},
 	{"D70", "GOWORK that is gone", env("GOWORK", "/nonexistent/go.work"), "unset it", ""},
+	{"D70", "GOWORK relative", env("GOWORK", "go.work"), "absolute path", "D12"},
 	{"D71", "member newer than go.work", both(file("go.work", "go 1.21.0\n\nuse .\nuse ./b\n"), file("b/go.mod", "module example.com/b\n\ngo 1.22.0\n")), "go work use", ""},
 	{"D72", "module outside go.work", both(file("go.work", "go 1.21.0\n\nuse ./b\n"), file("b/go.mod", "module example.com/b\n\ngo 1.21.0\n")), "go work use", ""},
 	{"D73", "replacement that is gone", file("go.mod", "module example.com/work\n\ngo 1.21.0\n\nreplace example.com/x => ../x\n"), "take the line out", ""},

@@ -59,7 +59,7 @@ func (m *Machine) readWorkspace() (w workspace) {
 	default:
 		w.gowork = named
 	}
-	if w.gowork != "" {
+	if filepath.IsAbs(w.gowork) {
 		data, err := m.readTree(w.gowork, maxModFile)
 		if err == nil {
 			w.work, err = modfile.ParseWork(w.gowork, data, nil)
@@ -126,6 +126,8 @@ func workMembers(_ context.Context, m *Machine) Result {
 	switch {
 	case w.gowork == "":
 		return skipped("there is no go.work")
+	case !filepath.IsAbs(w.gowork):
+		return found(Finding{Severity: report.Error, Place: m.origin("GOWORK"), Message: fmt.Sprintf("GOWORK=%s: go refuses a relative path", w.gowork), Fix: "write an absolute path, or unset it"})
 	case errors.Is(w.workErr, fs.ErrNotExist):
 		return found(Finding{Severity: report.Error, Place: m.origin("GOWORK"), Message: fmt.Sprintf("GOWORK names %s, which does not exist", w.gowork), Fix: "correct GOWORK, or unset it"})
 	case w.workErr != nil:

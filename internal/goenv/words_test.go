@@ -40,7 +40,7 @@ func TestDifferentialVCS(t *testing.T) {
 	const module = "github.com/acme/x"
 	for _, value := range []string{
 		"", " ", "public:git|hg,private:all", "*:off", "public:off", "private:off", "github.com:git", "github.com/acme:off,public:git", "github.com: hg | git ",
-		"public:all", "off", ":git", "public:", "public:git,", "public:git,public:hg", "public:git||hg", "./x:git", "a.example.com:off", "GITHUB.com:off",
+		"public:all", "off", ":git", "public:", "public:git,", "public:git,public:hg", "public:git||hg", "./x:git", "a.example.com:off", "GITHUB.com:off", "github.com/acme:git,*:off",
 	} {
 		for _, private := range []string{"", "github.com/acme"} {
 			out := l.Download(t.Context(), t, []string{"GOPROXY=direct", "GOSUMDB=off", "GOVCS=" + value, "GOPRIVATE=" + private}, module+"@v1.0.0")
@@ -67,7 +67,7 @@ func TestDifferentialAuth(t *testing.T) {
 	l := newLab(t, "")
 	const module = "m1.example.com/case/x"
 	for _, value := range []string{
-		"off", " off ", "netrc", "netrc;off", "off;netrc", "git", "git relative", "git " + l.Dir, "git " + l.Dir + " more", ";", "netrc;", "netrc; git " + l.Dir, "no-such-command", " netrc ",
+		"off", " off ", "netrc", "netrc;off", "off;netrc", "git", "git relative", "git " + l.Dir, "git " + l.Dir + " more", ";", "netrc;", "netrc; git " + l.Dir, "no-such-command", " netrc ", "netrc /x",
 	} {
 		out := l.Run(t.Context(), t, []string{"GOPROXY=" + l.TLS.URL, "GOSUMDB=off", "GOAUTH=" + value}, "mod", "download", module+"@v1.0.0")
 		refused := strings.Contains(out.Stderr, "go: GOAUTH")
