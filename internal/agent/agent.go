@@ -125,7 +125,7 @@ func (a *Agent) openDatabase(d *database) error {
 		d.Database = open
 		return nil
 	}
-	dir, err := a.store.Sub(d.spec.Name)
+	dir, err := a.store.Sub(sumdb.Folder(d.spec.Key))
 	if err != nil {
 		return fmt.Errorf("checksum database %s: %w", d.spec.Name, err)
 	}

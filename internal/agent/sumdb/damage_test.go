@@ -127,7 +127,7 @@ func (d *dying) Remove(name string) error {
 
 func openDying(t testing.TB, dir string, left int, r *routes) *Database {
 	t.Helper()
-	d, err := open(&disk{root: &dying{openDir(t, dir), left}}, verifierKey, r.fetch, testLog(t))
+	d, err := open(newDisk(&dying{openDir(t, dir), left}), verifierKey, r.fetch, testLog(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestTilesThatAreNotKept(t *testing.T) {
 
 // The disk keeps the widest version of a tile.
 func TestWidestTile(t *testing.T) {
-	files := &disk{root: openDir(t, t.TempDir())}
+	files := newDisk(openDir(t, t.TempDir()))
 	defer files.close()
 	if err := files.start(); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,9 @@ var errNobodyWaits = errors.New("nobody waits for the answer any more")
 // when ctx ends, with its cause.
 func (g *flights[V]) do(ctx context.Context, key string, fn func(context.Context) (V, error)) (V, error) {
 	var none V
+	if ctx.Err() != nil { // left already: nothing is begun for nobody
+		return none, context.Cause(ctx)
+	}
 	f, err := g.join(ctx, key, fn)
 	if err != nil {
 		return none, err

@@ -36,8 +36,8 @@ func (d *Database) newFork(older, newer *head, proof []tlog.Hash) *Fork {
 		what = fmt.Sprintf("two trees of %d records, with the hashes %s and %s", older.tree.N, older.tree.Hash, newer.tree.Hash)
 	}
 	next := "the evidence is in the agent's log: report it"
-	if d.disk.writable() {
-		next = fmt.Sprintf("the evidence is in the file %s of the agent's store: report it, and remove that file when you know which history to believe", d.forkFile())
+	if d.disk.root != nil {
+		next = fmt.Sprintf("the evidence is in the agent's log and in the file %s of its store: report it; when you know which history to believe, stop the agent and remove that file", d.forkFile())
 	}
 	return &Fork{
 		Summary: fmt.Sprintf("SECURITY ERROR: checksum database %s has signed two histories that contradict each other: %s. "+
@@ -46,7 +46,7 @@ func (d *Database) newFork(older, newer *head, proof []tlog.Hash) *Fork {
 	}
 }
 
-func (d *Database) forkFile() string { return "sumdb/" + d.name + "/fork" }
+func (d *Database) forkFile() string { return "sumdb/" + Folder(d.key) + "/fork" }
 
 // evidence is the text of sumdb.Client.checkTrees in golang.org/x/mod.
 func evidence(older, newer *head, proof []tlog.Hash) string {

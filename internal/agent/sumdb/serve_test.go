@@ -129,7 +129,7 @@ func TestGoSeesAFork(t *testing.T) {
 		"GOPATH=" + t.TempDir(), "GOPROXY=" + srv.URL, "GOSUMDB=" + verifierKey}
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "SECURITY ERROR: checksum database "+testName+" has signed two histories") ||
-		!strings.Contains(string(out), "remove that file when you know") {
+		!strings.Contains(string(out), "stop the agent and remove that file") {
 		t.Errorf("go says %v\n%s", err, out)
 	}
 }

@@ -10,7 +10,8 @@
 // from tiles that are kept, and it is on the disk before the first answer that
 // shows it: so a client that knows no head yet verifies all that is stored
 // while the database is down. A client that has seen a newer head elsewhere
-// needs tiles that nobody may have here.
+// needs tiles that nobody may have here. A power cut may take records and tiles
+// of the last seconds, never the head: what is missing then is fetched anew.
 //
 // In the folder of a database are
 //
@@ -37,6 +38,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -99,20 +101,10 @@ const (
 // A database that was found to contradict itself is opened all the same: it
 // answers every question by that error.
 func Open(dir *os.Root, key string, fetch Fetch, log *slog.Logger) (*Database, error) {
-	return openRoot(dir, key, false, fetch, log)
-}
-
-// OpenReadOnly is like [Open], but writes nothing into dir: what is fetched is
-// held in memory.
-func OpenReadOnly(dir *os.Root, key string, fetch Fetch, log *slog.Logger) (*Database, error) {
-	return openRoot(dir, key, true, fetch, log)
-}
-
-func openRoot(dir *os.Root, key string, readOnly bool, fetch Fetch, log *slog.Logger) (*Database, error) {
 	if dir == nil {
 		return open(&disk{}, key, fetch, log)
 	}
-	return open(&disk{root: dir, readOnly: readOnly}, key, fetch, log)
+	return open(newDisk(dir), key, fetch, log)
 }
 
 func open(files *disk, key string, fetch Fetch, log *slog.Logger) (*Database, error) {
@@ -143,6 +135,14 @@ func (d *Database) load() error {
 	return d.loadHead()
 }
 
+// Folder returns the name for the folder of the database whose verifier key is
+// given: one that has changed its key is another one.
+func Folder(key string) string {
+	name, rest, _ := strings.Cut(key, "+")
+	hash, _, _ := strings.Cut(rest, "+")
+	return name + "+" + hash
+}
+
 // Name returns the name of the database, such as "sum.example.com".
 func (d *Database) Name() string { return d.name }
 
@@ -169,4 +169,22 @@ func (d *Database) Sums(ctx context.Context, m module.Version) (zip, gomod strin
 		return "", "", d.failed(path, err)
 	}
 	return r.zip, r.gomod, nil
+}
+
+// Known is [Database.Sums] for what is kept here: it asks nobody. It reports
+// whether the record of m is here and proves.
+func (d *Database) Known(m module.Version) (zip, gomod string, ok bool) {
+	path, err := modproxy.LookupPath(m.Path, m.Version)
+	if err != nil || d.refused() != nil {
+		return "", "", false
+	}
+	r, ok := d.records.get(m)
+	if !ok {
+		nobody, cancel := context.WithCancel(context.Background())
+		cancel()
+		if r, ok = d.stored(nobody, m, path); !ok {
+			return "", "", false
+		}
+	}
+	return r.zip, r.gomod, true
 }

@@ -291,29 +291,53 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
-// Without a folder, or where it is not to be written, all is held in memory.
-func TestReadOnly(t *testing.T) {
+// Without a folder all is held in memory.
+func TestInMemory(t *testing.T) {
 	o := newOrigin("", 300)
-	dir := t.TempDir()
-	d := newDatabase(t, dir, via(o.get))
+	r := via(o.get)
+	d := newDatabase(t, "", r)
 	wantSums(t, d, o, mod(1))
-	d.Close()
-	before := fmt.Sprint(files(t, dir))
-
-	r := via(down)
-	d, err := OpenReadOnly(openDir(t, dir), verifierKey, r.fetch, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	newClient(t, d).verify(o, mod(1))
 	o.grow(600)
-	r.set(o.get)
 	wantSums(t, d, o, mod(599))
 	r.set(down)
 	newClient(t, d).verify(o, mod(1), mod(599))
-	if after := fmt.Sprint(files(t, dir)); after != before {
-		t.Errorf("the folder has changed")
+}
+
+// What is known is so without asking anybody, also after a restart.
+func TestKnown(t *testing.T) {
+	o := newOrigin("", 300)
+	r := via(o.get)
+	dir := t.TempDir()
+	d := newDatabase(t, dir, r)
+	wantSums(t, d, o, mod(1))
+	d.Close()
+	r.set(func(ctx context.Context, path string) ([]byte, error) {
+		if ctx.Err() == nil {
+			t.Errorf("asked for %s", path)
+		}
+		return nil, errDown
+	})
+	d = newDatabase(t, dir, r)
+	for range 2 {
+		if zip, gomod, ok := d.Known(mod(1)); !ok || zip != o.hash(mod(1).Path+mod(1).Version) || gomod == "" {
+			t.Errorf("Known = %q, %q, %v", zip, gomod, ok)
+		}
+		if _, _, ok := d.Known(mod(2)); ok {
+			t.Error("known, and nobody has asked for it")
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "tile")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := newDatabase(t, dir, r).Known(mod(1)); ok {
+		t.Error("known, and nothing proves it")
+	}
+}
+
+// A database with another key is another one.
+func TestFolder(t *testing.T) {
+	if a, b := Folder(verifierKey), Folder(strings.Replace(verifierKey, "+", "+0", 1)); a == b || !strings.HasPrefix(a, testName+"+") || strings.Count(a, "+") != 1 {
+		t.Errorf("folders %q and %q", a, b)
 	}
 }
 
