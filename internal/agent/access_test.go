@@ -279,40 +279,6 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// A store that cannot be written serves what it has and says what it cannot.
-func TestReadOnlyStore(t *testing.T) {
-	p := proxytest.New(t, proxytest.Options{})
-	dir := t.TempDir()
-	s, err := store.Open(dir, store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := New(s, configOf(t, two(p.URL, p.URL+"/ok=b")), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &lab{Agent: a, t: t, store: s}
-	_, want := l.get(quoteZip)
-	a.Close()
-	s.Close()
-	s, err = store.Open(dir, store.Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if a, err = New(s, configOf(t, two(p.URL, p.URL+"/ok=b")), nil, nil); err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	l = &lab{Agent: a, t: t, store: s}
-	if status, got := l.get(quoteZip); status != 200 || got != want {
-		t.Errorf("what is stored: %d, %d bytes", status, len(got))
-	}
-	if status, body := l.get("github.com/!burnt!sushi/toml/@v/v0.3.1.mod"); status != 503 || !strings.Contains(body, "read-only") {
-		t.Errorf("what is not: %d %s", status, body)
-	}
-}
-
 // After Close nothing runs any more.
 func TestNothingIsLeft(t *testing.T) {
 	before := runtime.NumGoroutine()

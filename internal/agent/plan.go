@@ -210,6 +210,18 @@ func (d *database) targets(p *plan, path string) []pool.Target {
 	return list
 }
 
+// recorded returns the hashes that a database is known to have for a version,
+// and asks nobody.
+func (p *plan) recorded(m module.Version) (zip, gomod, name string, ok bool) {
+	for i := range p.databases {
+		d := &p.databases[i]
+		if zip, gomod, ok = d.Known(m); ok {
+			return zip, gomod, "the checksum database " + d.spec.Name, true
+		}
+	}
+	return "", "", "", false
+}
+
 // worked notes which route has answered.
 func (d *database) worked(name string) {
 	if best := d.best.Load(); best == nil || *best != name {

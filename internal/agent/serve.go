@@ -137,7 +137,7 @@ func (v *visit) module(f modproxy.File, key string) error {
 		if done, err := v.stored(f, key, judge); done || err != nil {
 			return err
 		}
-	} else if v.fresh(key) {
+	} else if v.fresh(f, key, judge) {
 		return nil
 	}
 	if deny != nil {
@@ -149,7 +149,7 @@ func (v *visit) module(f modproxy.File, key string) error {
 	rules := pool.Rules{Everyone: everyone, Known: known}
 	s, err := v.a.pool.Fetch(v.r.Context(), request(f, key, links, rules, judge))
 	if err != nil {
-		if changes(f) && refused(v.name(), err).result == ResultFailed && v.r.Context().Err() == nil && v.stale(f, key) {
+		if changes(f) && refused(v.name(), err).result == ResultFailed && v.r.Context().Err() == nil && v.stale(f, key, judge) {
 			v.event.Outcomes = outcomes(err)
 			return nil
 		}
@@ -270,8 +270,15 @@ func (v *visit) stored(f modproxy.File, key string, judge *accept.Vouchers) (don
 	if !v.trusted && v.credentialed(e.Source) {
 		return false, nil
 	}
+	if f.Kind != modproxy.Info && e.Sum == "" {
+		return false, nil // a power cut has taken what was known of it
+	}
+	was := e.Grade
 	ok, err := judge.Vouched(f, e.Meta)
 	if err == nil && !ok && e.Sum != "" {
+		if judge.Pin != nil && e.Source == store.Imports {
+			return false, nil // the first use is that of what a proxy sends
+		}
 		e.Meta, err = judge.Again(v.r.Context(), f, e.Meta)
 		if err == nil && e.Grade != store.Unvouched {
 			v.a.store.Regrade(key, e.Meta)
@@ -282,11 +289,14 @@ func (v *visit) stored(f modproxy.File, key string, judge *accept.Vouchers) (don
 		// is. The proxies will tell.
 		v.a.log.Warn("stored file does not match", "file", key, "proxy", e.Source, "err", mismatch)
 		v.a.store.Quarantine(key, e.Source, mismatch.Error())
-		if e.Grade == store.Unvouched {
-			v.a.store.Remove(key)
+		if was == store.Unvouched {
+			v.a.store.Remove(key, e.Sum)
 			return false, nil
 		}
 		return false, &refusal{status: http.StatusBadGateway, result: ResultFailed, text: "SECURITY ERROR: " + mismatch.Error()}
+	}
+	if err != nil {
+		return false, err
 	}
 	if err := v.mayServe(f, judge, e.Meta); err != nil {
 		return false, err
@@ -295,14 +305,15 @@ func (v *visit) stored(f modproxy.File, key string, judge *accept.Vouchers) (don
 	return true, v.send(f, e.File, e.Size, e.Meta)
 }
 
-// credentialed reports whether a proxy is asked with credentials.
+// credentialed reports whether a proxy is asked with credentials, or may have
+// been: it is not in the chain any more.
 func (v *visit) credentialed(name string) bool {
 	for _, l := range v.plan.chain {
 		if l.Name == name {
 			return l.User != nil
 		}
 	}
-	return false
+	return true
 }
 
 // vouchPatience bounds the wait for the checksum database unless it is
@@ -320,6 +331,7 @@ func (v *visit) vouchers(f modproxy.File) *accept.Vouchers {
 		j.Pin = v.a.store.Pin
 	case len(v.plan.databases) > 0:
 		j.Sums = v.plan.sums
+		j.Recorded = v.plan.recorded
 	}
 	return j
 }
@@ -361,19 +373,33 @@ func (v *visit) known(f modproxy.File, judge *accept.Vouchers) bool {
 const freshFor = 10 * time.Second
 
 // fresh answers with what a proxy said a moment ago.
-func (v *visit) fresh(key string) bool {
-	data, at, err := v.a.store.Mutable(key)
-	if err != nil || time.Since(at) > freshFor || !v.trusted {
+func (v *visit) fresh(f modproxy.File, key string, judge *accept.Vouchers) bool {
+	data, at, ok := v.earlier(f, key, judge)
+	if !ok || time.Since(at) > freshFor {
 		return false
 	}
 	v.event.Result = ResultHit
-	return v.send(v.event.File, bytes.NewReader(data), int64(len(data)), store.Meta{}) == nil
+	return v.send(f, bytes.NewReader(data), int64(len(data)), store.Meta{}) == nil
+}
+
+// earlier returns what a proxy has said of what changes. It is judged again: an
+// empty list may be one no more.
+func (v *visit) earlier(f modproxy.File, key string, judge *accept.Vouchers) (data []byte, at time.Time, ok bool) {
+	data, at, err := v.a.store.Mutable(key)
+	if err != nil || !v.trusted {
+		return nil, at, false
+	}
+	if f.Kind == modproxy.List && len(data) == 0 && v.known(f, judge) {
+		return nil, at, false
+	}
+	_, err = judge.File(v.r.Context(), f, accept.Body{ReaderAt: bytes.NewReader(data), Size: int64(len(data)), Framed: true})
+	return data, at, err == nil
 }
 
 // stale answers with an earlier answer, since nobody could be asked.
-func (v *visit) stale(f modproxy.File, key string) bool {
-	data, at, err := v.a.store.Mutable(key)
-	if err != nil || !v.trusted {
+func (v *visit) stale(f modproxy.File, key string, judge *accept.Vouchers) bool {
+	data, at, ok := v.earlier(f, key, judge)
+	if !ok {
 		return false
 	}
 	v.a.log.LogAttrs(v.r.Context(), slog.LevelWarn, "earlier answer served", slog.String("file", key), slog.Duration("age", time.Since(at).Round(time.Second)))

@@ -95,8 +95,13 @@ type MismatchError struct {
 	Got  string // h1 hash of the bytes
 	Want string // h1 hash that is vouched for
 	By   string // who vouches: "go.sum", a checksum database, "pin"
+	Next string // what to do about it, "" if nobody knows
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("verifying %s: checksum mismatch: downloaded %s, %s has %s", e.File, e.Got, e.By, e.Want)
+	text := fmt.Sprintf("verifying %s: checksum mismatch: downloaded %s, %s has %s", e.File, e.Got, e.By, e.Want)
+	if e.Next != "" {
+		text += "; " + e.Next
+	}
+	return text
 }

@@ -10,8 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/mod/module"
-
+	"github.com/org/goproxy-setup/internal/agent/accept"
 	"github.com/org/goproxy-setup/internal/agent/store"
 	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/policy"
@@ -86,23 +85,8 @@ func importStore(ctx context.Context, c *call) (int, error) {
 		if err != nil && (c.text("go-sum") != "" || !errors.Is(err, fs.ErrNotExist)) {
 			return ExitUsage, usagef("mend it, or name another one by --go-sum", "%s: %s", file, firstLine(err))
 		}
-		vouch := func(key, h1 string) (store.Grade, error) {
-			f, err := modproxy.ParsePath(key)
-			if err != nil || sums == nil {
-				return store.Unvouched, err
-			}
-			m := module.Version{Path: f.Path, Version: f.Version}
-			want := sums.GoMod(m)
-			if f.Kind == modproxy.Zip {
-				want = sums.Zip(m)
-			}
-			if f.Kind != modproxy.Info && want != "" && want != h1 {
-				return "", fmt.Errorf("its hash is %s, and go.sum has %s", h1, want)
-			}
-			return store.Unvouched, nil // go.sum counts in its own run alone
-		}
 		bad := 0
-		n, err := s.Import(ctx, dir, vouch, counted(c, &bad))
+		n, err := s.Import(ctx, dir, accept.Imported(ctx, sums), counted(c, &bad))
 		if err != nil {
 			return ExitFailed, err
 		}

@@ -3,7 +3,8 @@
 // A file must be what its name says: an .info of that version, a .mod with a
 // module line, a zip that the go command can unpack. Then its hash is compared
 // with what vouches for it, in this order: the go.sum of the run that asks, the
-// checksum database or, for private modules, the hash at the first use.
+// checksum database or, for private modules, the hash at the first use. A go.sum
+// that contradicts what the database is known to say vouches for nothing.
 package accept
 
 import (
@@ -55,10 +56,13 @@ type Vouchers struct {
 	// Sums returns the hashes that a checksum database has for a version, and
 	// the database's name. An error means that it cannot tell now.
 	Sums func(ctx context.Context, m module.Version) (zip, gomod, name string, err error)
+	// Recorded is Sums for what is known here: it asks nobody, so that a run whose
+	// go.sum is complete does not wait for the database.
+	Recorded func(m module.Version) (zip, gomod, name string, ok bool)
 	// Patience bounds the wait for Sums, after which nobody vouches; 0 is none.
 	Patience time.Duration
 	// Pin returns the hash that a file had at its first use, and makes it h1 if
-	// this is the first.
+	// this is the first. Its error is this machine's: it says nothing of the file.
 	Pin func(key, h1 string) (string, error)
 	Log *slog.Logger // nil discards
 }
@@ -73,7 +77,7 @@ type Body struct {
 
 // File judges one file. Its error says what is wrong with the bytes; it is a
 // [*checksum.MismatchError] if they are well-formed and others than those that
-// somebody vouches for.
+// somebody vouches for, and matches [store.ErrPin] if nobody can tell.
 func (v *Vouchers) File(ctx context.Context, f modproxy.File, b Body) (store.Meta, error) {
 	m := store.Meta{Grade: store.Unvouched}
 	if f.Kind == modproxy.Zip {
@@ -108,20 +112,33 @@ func (v *Vouchers) File(ctx context.Context, f modproxy.File, b Body) (store.Met
 	return m, checkInfo(f, data)
 }
 
-// vouch asks who can tell whether the bytes are the right ones.
+// Imported returns a judge of the files that [store.Store.Import] finds: they are
+// judged as if a proxy had sent them, and nobody vouches for them. What sums, a
+// go.sum, has other hashes of is refused; it may be nil.
+func Imported(ctx context.Context, sums *checksum.GoSum) func(key string, sp *store.Spool) (store.Meta, error) {
+	v := &Vouchers{GoSum: sums}
+	return func(key string, sp *store.Spool) (store.Meta, error) {
+		f, err := modproxy.ParsePath(key)
+		if err == nil && !f.Canonical() {
+			err = fmt.Errorf("%q is no certain version", modproxy.Excerpt([]byte(f.Version)))
+		}
+		if err != nil {
+			return store.Meta{}, err
+		}
+		return v.File(ctx, f, Body{ReaderAt: sp, Size: sp.Size(), Framed: true, Path: sp.Path()})
+	}
+}
+
+// vouch asks who can tell whether the bytes are the right ones. With an error
+// the grade is the one that m had.
 func (v *Vouchers) vouch(ctx context.Context, f modproxy.File, m store.Meta) (store.Meta, error) {
-	if want := v.goSum(f); want != "" {
-		return m, match(f, m.Sum, want, "go.sum")
+	if v.HasSum(f) {
+		return m, v.byGoSum(f, m.Sum)
 	}
 	if v.Sums != nil {
 		zip, gomod, name, err := v.sums(ctx, f)
 		if err == nil {
-			want := zip
-			if f.Kind == modproxy.Mod {
-				want = gomod
-			}
-			m.Grade = store.Verified
-			return m, match(f, m.Sum, want, name)
+			return graded(m, store.Verified, match(f, m.Sum, one(f, zip, gomod), name))
 		}
 		v.log().LogAttrs(ctx, slog.LevelDebug, "nothing vouches", slog.String("module", f.Path), slog.String("version", f.Version), slog.Any("err", err))
 	}
@@ -132,13 +149,45 @@ func (v *Vouchers) vouch(ctx context.Context, f modproxy.File, m store.Meta) (st
 		}
 		want, err := v.Pin(key, m.Sum)
 		if err != nil {
-			v.log().LogAttrs(ctx, slog.LevelWarn, "not pinned", slog.String("file", key), slog.Any("err", err))
-			return m, nil
+			return m, err
 		}
-		m.Grade = store.Pinned
-		return m, match(f, m.Sum, want, "the pin of the first use")
+		err = match(f, m.Sum, want, "the pin of the first use")
+		if mismatch, is := errors.AsType[*checksum.MismatchError](err); is {
+			mismatch.Next = "if the version was changed on purpose, run \"goproxy-setup agent forget " + f.Path + "@" + f.Version + "\""
+		}
+		return graded(m, store.Pinned, err)
 	}
 	return m, nil
+}
+
+// graded returns m with a grade that its bytes have if there is no error.
+func graded(m store.Meta, g store.Grade, err error) (store.Meta, error) {
+	if err == nil {
+		m.Grade = g
+	}
+	return m, err
+}
+
+// byGoSum compares a hash with the line of the run's go.sum, and with what the
+// checksum database is known to say: whoever sent the go.sum may have made it
+// fit the bytes.
+func (v *Vouchers) byGoSum(f modproxy.File, h1 string) error {
+	if err := match(f, h1, v.goSum(f), "go.sum"); err != nil || v.Recorded == nil {
+		return err
+	}
+	zip, gomod, name, ok := v.Recorded(module.Version{Path: f.Path, Version: f.Version})
+	if !ok {
+		return nil
+	}
+	return match(f, h1, one(f, zip, gomod), name)
+}
+
+// one returns the hash that is for f's kind.
+func one(f modproxy.File, zip, gomod string) string {
+	if f.Kind == modproxy.Mod {
+		return gomod
+	}
+	return zip
 }
 
 // Known reports whether the run's go.sum names the file's version, or a tagged
@@ -162,8 +211,8 @@ func (v *Vouchers) Known(f modproxy.File) bool {
 // Vouched reports whether m is of bytes that may be served as they are: a grade
 // that says so, or a line in the run's go.sum. The error is a mismatch.
 func (v *Vouchers) Vouched(f modproxy.File, m store.Meta) (bool, error) {
-	if want := v.goSum(f); want != "" && m.Sum != "" {
-		return true, match(f, m.Sum, want, "go.sum")
+	if v.HasSum(f) && m.Sum != "" {
+		return true, v.byGoSum(f, m.Sum)
 	}
 	return m.Grade == store.Verified || m.Grade == store.Pinned, nil
 }
@@ -233,23 +282,41 @@ func match(f modproxy.File, got, want, by string) error {
 	return &checksum.MismatchError{File: name, Got: got, Want: want, By: by}
 }
 
-// zipSum returns the h1 hash of a zip that the go command can unpack.
+// zipSum returns the h1 hash of a zip that the go command can unpack. The hash
+// comes first: it bounds the directory, of which [zip.CheckZip] would hold any
+// number of entries in memory.
 func zipSum(f modproxy.File, b Body) (string, error) {
-	checked, err := zip.CheckZip(module.Version{Path: f.Path, Version: f.Version}, b.Path)
+	sum, err := checksum.HashZip(b, b.Size)
 	if err == nil {
-		err = checked.Err()
+		var checked zip.CheckedFiles
+		if checked, err = zip.CheckZip(module.Version{Path: f.Path, Version: f.Version}, b.Path); err == nil {
+			err = checked.Err()
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("no zip of this module: %w", err)
 	}
-	return checksum.HashZip(b, b.Size)
+	return sum, nil
 }
+
+// maxWords bounds the words of a .mod, each of which costs some hundred bytes
+// of memory when it is parsed. The longest files that there are have ten thousand.
+const maxWords = 1 << 18
 
 // checkMod wants what the go command needs of a .mod: it reads HTML and nothing
 // at all as a file without a module line, and keeps that.
 func checkMod(data []byte) error {
 	if modfile.ModulePath(data) == "" {
 		return fmt.Errorf("no go.mod: it has no module line, and begins %q", modproxy.Excerpt(data))
+	}
+	words := 0
+	for _, c := range data {
+		if strings.IndexByte(" \t\r\n()[],", c) >= 0 {
+			words++
+		}
+	}
+	if words > maxWords {
+		return fmt.Errorf("no go.mod: more than %d words", maxWords)
 	}
 	if _, err := modfile.ParseLax("go.mod", data, nil); err != nil {
 		return fmt.Errorf("no go.mod: %w", err)

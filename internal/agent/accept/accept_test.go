@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"os"
@@ -172,6 +173,9 @@ func TestVouching(t *testing.T) {
 			return first, nil
 		}
 	}
+	recorded := func(gomod string) func(module.Version) (string, string, string, bool) {
+		return func(module.Version) (string, string, string, bool) { return "h1:zip", gomod, "the database", true }
+	}
 	late := func(ctx context.Context, _ module.Version) (string, string, string, error) {
 		<-ctx.Done()
 		return "", "", "", ctx.Err()
@@ -185,13 +189,15 @@ func TestVouching(t *testing.T) {
 		{"nobody", Vouchers{}, store.Unvouched, ""},
 		{"go.sum, in this run alone", Vouchers{GoSum: goSum}, store.Unvouched, ""},
 		{"go.sum says no", Vouchers{GoSum: other}, store.Unvouched, "go.sum"},
-		{"go.sum before the database", Vouchers{GoSum: goSum, Sums: sums("", "h1:other", nil)}, store.Unvouched, ""},
+		{"go.sum before the database, which is not asked", Vouchers{GoSum: goSum, Sums: sums("", "h1:other", nil)}, store.Unvouched, ""},
+		{"go.sum, and the database has said the same", Vouchers{GoSum: goSum, Recorded: recorded(h1)}, store.Unvouched, ""},
+		{"go.sum, and the database has said no", Vouchers{GoSum: goSum, Recorded: recorded("h1:other")}, store.Unvouched, "the database"},
 		{"the database", Vouchers{Sums: sums("h1:zip", h1, nil)}, store.Verified, ""},
-		{"the database says no", Vouchers{Sums: sums("h1:zip", "h1:other", nil)}, store.Verified, "the database"},
+		{"the database says no", Vouchers{Sums: sums("h1:zip", "h1:other", nil)}, store.Unvouched, "the database"},
 		{"the database is down", Vouchers{Sums: sums("", "", errors.New("down"))}, store.Unvouched, ""},
 		{"the database is silent", Vouchers{Sums: late, Patience: time.Millisecond}, store.Unvouched, ""},
 		{"the first use", Vouchers{Pin: pin("")}, store.Pinned, ""},
-		{"another first use", Vouchers{Pin: pin("h1:first")}, store.Pinned, "the pin of the first use"},
+		{"another first use", Vouchers{Pin: pin("h1:first")}, store.Unvouched, "the pin of the first use"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, err := judge(t, &tt.v, quoteMod, data)
@@ -202,7 +208,78 @@ func TestVouching(t *testing.T) {
 			if is != (tt.mismatch != "") || is && mismatch.By != tt.mismatch || !is && err != nil {
 				t.Errorf("got %v; want a mismatch with %q", err, tt.mismatch)
 			}
+			if is && strings.Contains(err.Error(), "agent forget example.com/quote@v1.5.2") != (tt.v.Pin != nil) {
+				t.Errorf("it says %v", err)
+			}
+			// The same bytes, from the store.
+			again, err := tt.v.Again(t.Context(), quoteMod, store.Meta{Grade: store.Unvouched, Source: "corp", Sum: h1})
+			if (err != nil) != is || again != (store.Meta{Grade: tt.grade, Source: "corp", Sum: h1}) {
+				t.Errorf("again: %+v, %v", again, err)
+			}
+			if ok, err := tt.v.Vouched(quoteMod, m); tt.v.GoSum != nil && (!ok || (err != nil) != is) {
+				t.Errorf("vouched: %v, %v", ok, err)
+			}
 		})
+	}
+	// A pin that cannot be read lets no other bytes through.
+	broken := Vouchers{Pin: func(string, string) (string, error) { return "", store.ErrPin }}
+	if m, err := judge(t, &broken, quoteMod, data); !errors.Is(err, store.ErrPin) || m.Grade != store.Unvouched {
+		t.Errorf("without the pin: %+v, %v", m, err)
+	}
+}
+
+// What stands in a folder is judged like what comes from a proxy.
+func TestImported(t *testing.T) {
+	cache := t.TempDir()
+	good := zipOf(t, "go.mod", "quote.go")
+	for name, text := range map[string]string{
+		"v1.5.2.info": `{"Version":"v1.5.2"}`, "v1.5.2.mod": "module example.com/quote\n", "v1.5.2.zip": string(good), // good
+		"v1.0.0.info": `{"Version":"v9.9.9"}`, "v1.0.1.info": "null", "main.info": `{"Version":"v1.0.0"}`, "v2.0.0.info": `{"Version":"v2.0.0"}`,
+		"v1.0.0.mod": "<html>", "v1.0.1.mod": "module example.com/quote // other bytes than go.sum has\n", "v1.0.0.zip": string(good), // of v1.5.2
+	} {
+		file := filepath.Join(cache, "cache/download/example.com/quote/@v", name)
+		os.MkdirAll(filepath.Dir(file), 0o755)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sums, err := checksum.ParseGoSum("go.sum", []byte("example.com/quote v1.0.1/go.mod h1:other\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	refused := map[string]bool{}
+	n, err := s.Import(t.Context(), cache, Imported(t.Context(), sums), func(p store.Problem) { refused[filepath.Base(p.Key)] = true })
+	if err != nil || n != (store.Imported{Files: 3, Refused: 7}) || refused["v1.5.2.zip"] || len(refused) != 7 {
+		t.Errorf("Import = %+v, %v; refused %v", n, err, refused)
+	}
+	e, err := s.Get("example.com/quote/@v/v1.5.2.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if e.Grade != store.Unvouched || e.Source != store.Imports || e.Sum == "" {
+		t.Errorf("%+v", e.Meta)
+	}
+}
+
+// What would take gigabytes to look at is refused before.
+func TestHostileSizes(t *testing.T) {
+	header := append([]byte("PK\x01\x02"), make([]byte, 42)...) // of a file without a name
+	directory := bytes.Repeat(header, 40<<20/len(header))
+	end := binary.LittleEndian.AppendUint32([]byte("PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff"), uint32(len(directory)))
+	bomb := append(directory, append(end, make([]byte, 6)...)...)
+	if _, err := judge(t, &Vouchers{}, quoteZip, bomb); !errors.Is(err, checksum.ErrTooLarge) {
+		t.Errorf("a directory of 40 MB: %v; want ErrTooLarge", err)
+	}
+	for name, word := range map[string]string{"lines": "x\n", "words": "x ", "brackets": "("} {
+		if _, err := judge(t, &Vouchers{}, quoteMod, []byte("module example.com/quote\n"+strings.Repeat(word, maxWords+1))); err == nil || !strings.Contains(err.Error(), "more than") {
+			t.Errorf("a .mod of too many %s: %.200v", name, err)
+		}
 	}
 }
 

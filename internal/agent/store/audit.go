@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
 
 	"github.com/org/goproxy-setup/internal/checksum"
@@ -27,10 +26,11 @@ type Problem struct {
 
 // Verify reads every file again and reports those whose bytes are not the ones
 // that were accepted, or not of their kind. With remove they are removed. It
-// returns how many files are good.
+// returns how many files are good, and an error that joins those of folders that
+// could not be read.
 func (s *Store) Verify(ctx context.Context, remove bool, report func(Problem)) (good int, err error) {
-	err = s.walk(func(key string, _ fs.DirEntry) error {
-		if ctx.Err() != nil {
+	err = s.walk("cache/download", func(key string, _ fs.DirEntry) error {
+		if !servable(key) || ctx.Err() != nil {
 			return ctx.Err()
 		}
 		err := s.check(key)
@@ -39,10 +39,11 @@ func (s *Store) Verify(ctx context.Context, remove bool, report func(Problem)) (
 			return nil
 		}
 		report(Problem{key, err})
-		if remove {
-			return s.remove(key)
+		if !remove {
+			return nil
 		}
-		return nil
+		defer s.list(key)
+		return s.removeFile(name{key: key})
 	})
 	return good, err
 }
@@ -57,7 +58,10 @@ func (s *Store) check(key string) error {
 	if err != nil {
 		return err
 	}
-	if e.Sum != "" && sum != "" && sum != e.Sum {
+	if e.Sum == "" && sum != "" {
+		return errors.New("its hash at the time it was accepted is lost: it is fetched anew when it is asked for")
+	}
+	if sum != e.Sum {
 		return fmt.Errorf("the hash is %s, and was %s when the file was accepted", sum, e.Sum)
 	}
 	return nil
@@ -95,13 +99,10 @@ type Imported struct {
 }
 
 // Import copies the module files of dir, a GOMODCACHE or the cache/download in
-// one. Nothing in it is believed: hashes are computed anew, and vouch says what
-// a file may count as. An error of vouch refuses the file; it is reported and
-// the import goes on.
-func (s *Store) Import(ctx context.Context, dir string, vouch func(key, h1 string) (Grade, error), report func(Problem)) (n Imported, err error) {
-	if s.opt.ReadOnly {
-		return n, ErrReadOnly
-	}
+// one. Nothing in it is believed: judge reads the bytes as if a proxy had sent
+// them, and says what the file may count as. Its error refuses the file, which is
+// reported, and the import goes on.
+func (s *Store) Import(ctx context.Context, dir string, judge func(key string, sp *Spool) (Meta, error), report func(Problem)) (n Imported, err error) {
 	from, err := downloads(dir)
 	if err != nil {
 		return n, err
@@ -113,6 +114,7 @@ func (s *Store) Import(ctx context.Context, dir string, vouch func(key, h1 strin
 			return ctx.Err()
 		case err != nil:
 			report(Problem{key, err})
+			n.Refused++
 			return nil
 		case d.IsDir() && (key == "sumdb" || key == "vcs"):
 			return fs.SkipDir
@@ -122,7 +124,7 @@ func (s *Store) Import(ctx context.Context, dir string, vouch func(key, h1 strin
 			n.Present++
 			return nil
 		}
-		if err := s.take(from, key, vouch); err != nil {
+		if err := s.take(from, key, judge); err != nil {
 			report(Problem{key, err})
 			n.Refused++
 			if errors.Is(err, ErrFull) {
@@ -151,10 +153,7 @@ func downloads(dir string) (*os.Root, error) {
 }
 
 // take copies one file.
-func (s *Store) take(from *os.Root, key string, vouch func(key, h1 string) (Grade, error)) error {
-	if err := validKey(key); err != nil {
-		return err
-	}
+func (s *Store) take(from *os.Root, key string, judge func(key string, sp *Spool) (Meta, error)) error {
 	f, err := from.Open(key)
 	if err != nil {
 		return err
@@ -168,23 +167,13 @@ func (s *Store) take(from *os.Root, key string, vouch func(key, h1 string) (Grad
 	if _, err := io.Copy(sp, io.LimitReader(f, zip.MaxZipFile+1)); err != nil {
 		return err
 	}
-	sum, err := sumOf(key, sp, sp.Size())
+	m, err := judge(key, sp)
 	if err != nil {
 		return err
 	}
-	grade, err := vouch(key, sum)
-	if err != nil {
-		return err
-	}
-	return <-s.Commit(sp, key, Meta{Grade: grade, Source: "import", Sum: sum})
+	m.Source = Imports
+	return <-s.Commit(sp, key, m)
 }
 
-// validKey refuses what no module has as its path and version.
-func validKey(key string) error {
-	path, file, _ := strings.Cut(key, "/@v/")
-	if _, err := module.UnescapePath(path); err != nil {
-		return err
-	}
-	_, err := module.UnescapeVersion(file[:strings.LastIndex(file, ".")])
-	return err
-}
+// Imports is the source of files that no proxy has sent.
+const Imports = "import"

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/org/goproxy-setup/internal/agent/atomicfile"
 )
 
 // A Spool is a file that is being fetched. It is no part of what the store
@@ -25,16 +27,13 @@ type Spool struct {
 
 // Spool makes an empty spool file. The caller commits or discards it.
 func (s *Store) Spool() (*Spool, error) {
-	if s.opt.ReadOnly {
-		return nil, ErrReadOnly
-	}
 	s.mu.Lock()
 	s.spools++
 	name := filepath.Join("spool", strconv.Itoa(s.spools))
 	s.mu.Unlock()
 	var f *os.File
 	err := s.roomy(func() (err error) {
-		f, err = s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+		f, err = s.disk.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 		return err
 	})
 	if err != nil {
@@ -63,7 +62,7 @@ func (sp *Spool) Write(p []byte) (int, error) {
 	return written, err
 }
 
-// Rewind makes the file empty again.
+// Rewind cuts the file to its first size bytes.
 func (sp *Spool) Rewind(size int64) error {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
@@ -113,15 +112,15 @@ func (sp *Spool) Discard() {
 	}
 	sp.done = true
 	sp.f.Close()
-	sp.store.unreserve(sp.size)
 	if !sp.moved {
-		sp.store.root.Remove(sp.name)
+		sp.store.unreserve(sp.size)
+		sp.store.disk.Remove(sp.name)
 	}
 }
 
 // A commit is one for the committer.
 type commit struct {
-	spool *Spool
+	spool *Spool // nil: the file is there, and its grade is another now
 	key   string
 	meta  Meta
 	done  chan error
@@ -133,30 +132,40 @@ type commit struct {
 // that was not before.
 func (s *Store) Commit(sp *Spool, key string, m Meta) <-chan error {
 	c := commit{sp, key, m, make(chan error, 1)}
-	s.mu.Lock()
-	closed := s.closed
-	if !closed {
-		// Under the lock, so that Close does not close the channel meanwhile;
-		// the committer takes no lock while it is full.
-		select {
-		case s.commits <- c:
-			s.mu.Unlock()
-			return c.done
-		default:
-		}
-	}
-	s.mu.Unlock()
-	if closed {
+	queued, closed := s.queue(c)
+	switch {
+	case closed:
 		sp.Discard()
 		c.done <- os.ErrClosed
-		return c.done
+	case !queued:
+		s.finish(c) // the disk is slower than the network: wait for it
 	}
-	s.finish(c) // the disk is slower than the network: wait for it
 	return c.done
+}
+
+// queue hands c to the committer, unless that is busy or gone.
+func (s *Store) queue(c commit) (queued, closed bool) {
+	// Under the lock, so that Close does not close the channel meanwhile; the
+	// committer takes no lock while it is full.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, true
+	}
+	select {
+	case s.commits <- c:
+		return true, false
+	default:
+		return false, false
+	}
 }
 
 func (s *Store) committer() {
 	for c := range s.commits {
+		if c.spool == nil {
+			s.regrade(c)
+			continue
+		}
 		s.finish(c)
 	}
 }
@@ -178,33 +187,58 @@ func (s *Store) commit(c commit) error {
 	if err := c.spool.f.Sync(); err != nil {
 		return err
 	}
-	if err := s.root.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if c.meta.Grade == Pinned {
+		if err := s.keepPin(c.key); err != nil {
+			return err
+		}
+	}
+	if err := s.disk.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	s.replacing.Lock()
-	defer s.replacing.Unlock()
-	// Other bytes may stand there, of a lower grade: never let them appear
-	// under the new one.
+	if err := s.replace(c, path); err != nil {
+		return err
+	}
+	atomicfile.SyncDir(s.disk, filepath.Dir(path))
+	s.add(name{key: c.key}, c.spool.Size())
+	s.list(c.key)
+	s.evict()
+	return nil
+}
+
+// replace puts the file and its grade where others may have been. Those may be
+// other bytes, of a lower grade, which never appear under the new one.
+func (s *Store) replace(c commit, path string) error {
+	guard := s.guard(c.key)
+	guard.Lock()
+	defer guard.Unlock()
 	if err := s.remove(c.key); err != nil {
 		return err
 	}
-	meta, err := json.Marshal(c.meta)
+	err := s.putMeta(c.key, c.meta)
+	if err == nil {
+		err = s.ziphash(path, c.meta.Sum)
+	}
+	if err == nil {
+		err = s.move(c.spool, path)
+	}
+	if err != nil {
+		s.remove(c.key) // the grade of nothing
+	}
+	return err
+}
+
+// putMeta writes the grade of a file. It is not made durable: who finds none
+// fetches the file anew.
+func (s *Store) putMeta(key string, m Meta) error {
+	data, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	if err := s.writeBelow(filepath.Join("meta", filepath.FromSlash(c.key)), meta); err != nil {
+	path, err := local("meta", key)
+	if err != nil {
 		return err
 	}
-	if err := s.ziphash(path, c.meta.Sum); err != nil {
-		return err
-	}
-	if err := s.move(c.spool, path); err != nil {
-		return err
-	}
-	s.syncDir(filepath.Dir(path))
-	s.add(c.key, c.spool.Size())
-	s.evict()
-	return nil
+	return s.small.Write(path, data, false)
 }
 
 // ziphash writes the file that the go command keeps beside a zip.
@@ -213,7 +247,7 @@ func (s *Store) ziphash(path, sum string) error {
 	if !ok || sum == "" {
 		return nil
 	}
-	return s.writeBelow(zip+".ziphash", []byte(sum))
+	return s.small.Write(zip+".ziphash", []byte(sum), false)
 }
 
 // move renames the spool file, whose readers keep it.
@@ -223,45 +257,69 @@ func (s *Store) move(sp *Spool, path string) error {
 	if sp.done {
 		return os.ErrClosed
 	}
-	if err := s.root.Rename(sp.name, path); err != nil {
+	if err := s.disk.Rename(sp.name, path); err != nil {
 		return err
 	}
 	sp.name, sp.moved = path, true
+	s.unreserve(sp.size) // it counts as a file from now on
 	return nil
 }
 
-// syncDir makes a new name survive a power cut. Not every system can; what is
-// lost there is fetched again.
-func (s *Store) syncDir(dir string) {
-	if d, err := s.root.Open(dir); err == nil {
-		d.Sync()
-		d.Close()
+// list writes the list of versions that the go command reads when the store is
+// its GOPROXY, if key is that of a .mod: they are those whose .mod is here.
+func (s *Store) list(key string) {
+	module, file, _ := strings.Cut(key, "/@v/")
+	if !strings.HasSuffix(file, ".mod") {
+		return
+	}
+	s.listing.Lock()
+	defer s.listing.Unlock()
+	path, err := local("cache/download", module+"/@v/list")
+	if err != nil {
+		return
+	}
+	versions, mods := s.versions(module)
+	if mods == 0 {
+		s.disk.Remove(path)
+		return
+	}
+	var text strings.Builder
+	for _, v := range versions {
+		text.WriteString(v + "\n")
+	}
+	if err := s.small.Write(path, []byte(text.String()), false); err != nil {
+		s.opt.Log.Warn("list of versions not kept", "file", path, "err", err)
 	}
 }
 
 // touch notes that a file was used.
-func (s *Store) touch(key string, size int64) {
+func (s *Store) touch(n name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.files[key]; f != nil {
+	if f := s.files[n]; f != nil {
 		f.used = time.Now()
-		return
 	}
-	s.files[key] = &file{size, time.Now()}
-	s.stats.Bytes += size
 }
 
 // add notes a new file.
-func (s *Store) add(key string, size int64) {
-	s.forget(key)
-	s.touch(key, size)
-}
-
-func (s *Store) forget(key string) {
+func (s *Store) add(n name, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.files[key]; f != nil {
+	if f := s.files[n]; f != nil {
 		s.stats.Bytes -= f.size
-		delete(s.files, key)
+	}
+	s.files[n] = &file{size, time.Now()}
+	s.stats.Bytes += size
+}
+
+func (s *Store) forget(n name) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.files[n]; f != nil {
+		s.stats.Bytes -= f.size
+		delete(s.files, n)
+	}
+	if s.gone != nil {
+		s.gone[n] = true
 	}
 }

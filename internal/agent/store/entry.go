@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,10 +40,15 @@ func (s *Store) Get(key string) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	guard := s.guard(key)
+	guard.RLock()
 	f, err := s.root.Open(path)
 	if err != nil {
+		guard.RUnlock()
 		return nil, err
 	}
+	m := s.meta(key)
+	guard.RUnlock()
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = fs.ErrNotExist
@@ -49,9 +57,15 @@ func (s *Store) Get(key string) (*Entry, error) {
 		f.Close()
 		return nil, err
 	}
-	s.touch(key, info.Size())
-	return &Entry{f, s.meta(key), info.Size(), info.ModTime()}, nil
+	s.touch(name{key: key})
+	if now := time.Now(); now.Sub(info.ModTime()) > usedAgain {
+		s.root.Chtimes(path, now, now) // for the next start, which knows nothing else of its use
+	}
+	return &Entry{f, m, info.Size(), info.ModTime()}, nil
 }
+
+// usedAgain is how much later than noted a file may have been used.
+const usedAgain = 24 * time.Hour
 
 // Has reports whether a file is there.
 func (s *Store) Has(key string) bool {
@@ -71,7 +85,10 @@ func (s *Store) meta(key string) Meta {
 		return m
 	}
 	data, err := s.root.ReadFile(path)
-	if err != nil || json.Unmarshal(data, &m) != nil || m.Grade != Verified && m.Grade != Pinned {
+	if err != nil || json.Unmarshal(data, &m) != nil {
+		return Meta{Grade: Unvouched}
+	}
+	if m.Grade != Verified && m.Grade != Pinned {
 		m.Grade = Unvouched
 	}
 	return m
@@ -80,30 +97,39 @@ func (s *Store) meta(key string) Meta {
 // Versions returns the versions of a module, whose path is escaped, for which
 // the .mod is here: what a list may promise when no proxy can be asked.
 func (s *Store) Versions(escaped string) []string {
-	path, err := local("cache/download", escaped+"/@v")
-	if err != nil {
-		return nil
-	}
-	f, err := s.root.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	names, _ := f.Readdirnames(-1)
-	var list []string
-	for _, name := range names {
-		if v, ok := strings.CutSuffix(name, ".mod"); ok {
-			if v, err := module.UnescapeVersion(v); err == nil && semver.IsValid(v) && !module.IsPseudoVersion(v) {
-				list = append(list, v)
-			}
-		}
-	}
-	slices.SortFunc(list, semver.Compare)
+	list, _ := s.versions(escaped)
 	return list
 }
 
+// versions also returns how many .mod there are, of versions that are no list's
+// matter too.
+func (s *Store) versions(escaped string) (list []string, mods int) {
+	path, err := local("cache/download", escaped+"/@v")
+	if err != nil {
+		return nil, 0
+	}
+	f, err := s.root.Open(path)
+	if err != nil {
+		return nil, 0
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	for _, name := range names {
+		v, ok := strings.CutSuffix(name, ".mod")
+		if !ok {
+			continue
+		}
+		mods++
+		if v, err := module.UnescapeVersion(v); err == nil && semver.IsValid(v) && !module.IsPseudoVersion(v) {
+			list = append(list, v)
+		}
+	}
+	slices.SortFunc(list, semver.Compare)
+	return list, mods
+}
+
 // Mutable returns an answer that may have changed since it was fetched. The
-// error matches [fs.ErrNotExist] if there is none.
+// error matches [fs.ErrNotExist] if there is none, or not all of it.
 func (s *Store) Mutable(key string) (data []byte, fetched time.Time, err error) {
 	path, err := local("mutable", key)
 	if err != nil {
@@ -113,8 +139,15 @@ func (s *Store) Mutable(key string) (data []byte, fetched time.Time, err error) 
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	data, err = s.root.ReadFile(path)
-	return data, info.ModTime(), err
+	if data, err = s.root.ReadFile(path); err != nil {
+		return nil, time.Time{}, err
+	}
+	sum, data, _ := bytes.Cut(data, []byte("\n"))
+	if string(sum) != sumLine(data) {
+		return nil, time.Time{}, fs.ErrNotExist // a power cut has taken the rest
+	}
+	s.touch(name{true, key})
+	return data, info.ModTime(), nil
 }
 
 // PutMutable keeps such an answer, as of now.
@@ -123,107 +156,66 @@ func (s *Store) PutMutable(key string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.roomy(func() error { return s.writeBelow(path, data) })
-}
-
-// Pin returns the hash that key had at its first use, and makes that h1 if this
-// is the first.
-func (s *Store) Pin(key, h1 string) (pinned string, err error) {
-	path, err := local("pins", key)
-	if err != nil {
-		return "", err
-	}
-	s.mu.Lock() // two first uses at once: one of them is the first
-	defer s.mu.Unlock()
-	data, err := s.root.ReadFile(path)
-	if err == nil && len(data) > 0 {
-		return strings.TrimSpace(string(data)), nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	return h1, s.writeBelow(path, []byte(h1+"\n"))
-}
-
-// Unpin forgets the pin of key, and the file with it. The error matches
-// [fs.ErrNotExist] if there is no pin.
-func (s *Store) Unpin(key string) error {
-	path, err := local("pins", key)
-	if err != nil {
+	whole := append([]byte(sumLine(data)+"\n"), data...)
+	if err := s.roomy(func() error { return s.small.Write(path, whole, false) }); err != nil {
 		return err
 	}
-	if s.opt.ReadOnly {
-		return ErrReadOnly
-	}
-	if err := s.root.Remove(path); err != nil {
-		return err
-	}
-	return s.remove(key)
+	s.add(name{true, key}, int64(len(whole)))
+	return nil
 }
 
-// maxQuarantine bounds the notes, in bytes: a hostile proxy writes no disk full.
-const maxQuarantine = 1 << 20
+// sumLine is what stands before an answer that changes, to tell whether it is
+// whole.
+func sumLine(data []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(data)) }
 
-// Quarantine notes that source sent wrong bytes for key. The bytes are gone.
-func (s *Store) Quarantine(key, source, reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Quarantined++
-	if s.opt.ReadOnly || s.closed {
-		return
+// Regrade replaces what is known of a file, soon and off the caller's path. Its
+// bytes must be those that m tells of.
+func (s *Store) Regrade(key string, m Meta) { s.queue(commit{key: key, meta: m}) } // if it is busy, the next one does it
+
+func (s *Store) regrade(c commit) {
+	var err error
+	if c.meta.Grade == Pinned {
+		err = s.keepPin(c.key)
 	}
-	note, err := json.Marshal(map[string]string{"time": time.Now().UTC().Format(time.RFC3339), "file": key, "source": source, "reason": reason})
+	guard := s.guard(c.key)
+	guard.Lock()
+	defer guard.Unlock()
+	if err == nil && s.Has(c.key) && s.meta(c.key).Sum == c.meta.Sum { // else other bytes stand there meanwhile
+		err = s.putMeta(c.key, c.meta)
+	}
 	if err != nil {
-		return
-	}
-	f, err := s.root.OpenFile("quarantine.log", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() < maxQuarantine {
-		f.Write(append(note, '\n'))
+		s.opt.Log.Warn("grade not kept", "file", c.key, "err", err)
 	}
 }
 
-// Regrade replaces what is known of a file. Its bytes must be those that m
-// tells of.
-func (s *Store) Regrade(key string, m Meta) {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return
+// Remove takes a file away if its hash is still sum. The error of one that is
+// not there is nil.
+func (s *Store) Remove(key, sum string) error {
+	guard := s.guard(key)
+	guard.Lock()
+	if s.meta(key).Sum != sum {
+		guard.Unlock()
+		return nil
 	}
-	s.replacing.Lock()
-	defer s.replacing.Unlock()
-	if s.meta(key).Sum != m.Sum {
-		return // other bytes stand there meanwhile
-	}
-	if err := s.writeBelow(filepath.Join("meta", filepath.FromSlash(key)), data); err != nil && err != ErrReadOnly {
-		s.opt.Log.Warn("grade not kept", "file", key, "err", err)
-	}
+	err := s.remove(key)
+	guard.Unlock()
+	s.list(key)
+	return err
 }
 
-// Remove takes a file away. The error of one that is not there is nil.
-func (s *Store) Remove(key string) error {
-	if s.opt.ReadOnly {
-		return ErrReadOnly
-	}
-	return s.remove(key)
-}
-
-// remove takes a file away, then its grade.
+// remove takes a file away, then its grade. Its guard is held.
 func (s *Store) remove(key string) error {
 	path, err := local("cache/download", key)
 	if err != nil {
 		return err
 	}
-	if err := s.root.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if zip, ok := strings.CutSuffix(path, ".zip"); ok {
-		s.root.Remove(zip + ".ziphash")
+		s.disk.Remove(zip + ".ziphash")
 	}
-	s.root.Remove(filepath.Join("meta", filepath.FromSlash(key)))
-	s.forget(key)
+	s.disk.Remove(filepath.Join("meta", filepath.FromSlash(key)))
+	s.forget(name{key: key})
 	return nil
 }

@@ -1,4 +1,4 @@
-//go:build !unix && !windows
+//go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || windows)
 
 package store
 

@@ -1,22 +1,16 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/org/goproxy-setup/internal/checksum"
 )
 
 func open(t *testing.T, dir string, o Options) *Store {
@@ -123,73 +117,6 @@ func TestReadersKeepTheirBytes(t *testing.T) {
 	}
 }
 
-func TestEviction(t *testing.T) {
-	s := open(t, t.TempDir(), Options{MaxBytes: 10_000})
-	for i := range 20 {
-		put(t, s, fmt.Sprintf("example.com/a/@v/v1.0.%d.mod", i), make([]byte, 10), Meta{})
-		put(t, s, fmt.Sprintf("example.com/a/@v/v1.0.%d.zip", i), make([]byte, 1000), Meta{Sum: "h1:x"})
-		if i > 5 {
-			s.Has("example.com/a/@v/v1.0.0.zip")
-			if e, err := s.Get("example.com/a/@v/v1.0.0.zip"); err != nil {
-				t.Fatalf("the file in use was evicted: %v", err)
-			} else {
-				e.Close()
-			}
-		}
-	}
-	st := s.Stats()
-	if st.Bytes > 10_000 || st.Evictions == 0 {
-		t.Errorf("stats = %+v; want at most 10000 bytes", st)
-	}
-	if got := len(s.Versions("example.com/a")); got != 20 {
-		t.Errorf("%d .mod files left of 20: small files go last", got)
-	}
-	if hashes, _ := filepath.Glob(filepath.Join(s.Dir(), "example.com/a/@v/*.ziphash")); len(hashes) > 10 {
-		t.Errorf("%d .ziphash files are left", len(hashes))
-	}
-	if files, bytes, err := s.GC(t.Context(), 500); err != nil || files == 0 || bytes == 0 || s.Stats().Bytes > 500 {
-		t.Errorf("GC = %d, %d, %v; %+v left", files, bytes, err, s.Stats())
-	}
-}
-
-func TestTooMuchIsRefused(t *testing.T) {
-	s := open(t, t.TempDir(), Options{MaxBytes: 1000})
-	sp, err := s.Spool()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sp.Write(make([]byte, 2000)); !errors.Is(err, ErrFull) {
-		t.Errorf("Write = %v; want ErrFull", err)
-	}
-	sp.Discard()
-	sp.Discard()
-	if st := s.Stats(); st.SpoolBytes != 0 {
-		t.Errorf("%d spool bytes after Discard", st.SpoolBytes)
-	}
-}
-
-// On a full disk the store gives up what it holds, as much as it must.
-func TestFullDisk(t *testing.T) {
-	s := open(t, t.TempDir(), Options{})
-	for i := range 10 {
-		put(t, s, fmt.Sprintf("example.com/a/@v/v1.%d.0.zip", i), make([]byte, minRoom), Meta{})
-	}
-	fullUntil := func(files int) func() error {
-		return func() error {
-			if s.Stats().Files > files {
-				return &os.PathError{Op: "write", Path: "spool/1", Err: syscall.ENOSPC}
-			}
-			return nil
-		}
-	}
-	if err := s.roomy(fullUntil(7)); err != nil || s.Stats().Files != 7 {
-		t.Errorf("%v, and %d files are left of 10", err, s.Stats().Files)
-	}
-	if err := s.roomy(fullUntil(-1)); !errors.Is(err, ErrFull) || !errors.Is(err, syscall.ENOSPC) || s.Stats().Files != 0 {
-		t.Errorf("%v, and %d files are left", err, s.Stats().Files)
-	}
-}
-
 func TestHostileKeys(t *testing.T) {
 	dir := t.TempDir()
 	outside := filepath.Join(dir, "outside.mod")
@@ -248,14 +175,13 @@ func TestOpenRefuses(t *testing.T) {
 		if _, err := Open(dir, Options{}); !errors.Is(err, ErrLocked) {
 			t.Errorf("Open = %v; want ErrLocked", err)
 		}
-		ro, err := Open(dir, Options{ReadOnly: true})
-		if err != nil {
-			t.Fatalf("reading beside the agent: %v", err)
+	})
+	t.Run("what only looks like one", func(t *testing.T) {
+		dir := t.TempDir()
+		os.Mkdir(filepath.Join(dir, "cache"), 0o755) // of a GOMODCACHE, say
+		if _, err := Open(dir, Options{}); !errors.Is(err, ErrVersion) {
+			t.Errorf("Open = %v; want ErrVersion", err)
 		}
-		if _, err := ro.Spool(); !errors.Is(err, ErrReadOnly) {
-			t.Errorf("Spool = %v; want ErrReadOnly", err)
-		}
-		ro.Close()
 	})
 	t.Run("a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
@@ -266,27 +192,57 @@ func TestOpenRefuses(t *testing.T) {
 	})
 }
 
-func TestPins(t *testing.T) {
+// A start that was cut short, by a kill, a power cut or a second process, is no
+// reason to refuse the folder for ever, or to lose what it holds.
+func TestOpenAgain(t *testing.T) {
+	for name, left := range map[string]map[string]string{
+		"killed after the lock":        {"lock": ""},
+		"killed before VERSION":        {"lock": "", "spool/1.tmp": version[:5], "meta/x/y": "", "pins/x/y": ""},
+		"power cut":                    {"lock": "", "VERSION": "", "pins/" + modKey: "h1:first\n"},
+		"power cut that took the name": {"lock": "", "pins/" + modKey: "h1:first\n", "quarantine.log": "x\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range left {
+				path := filepath.Join(dir, filepath.FromSlash(file))
+				os.MkdirAll(filepath.Dir(path), 0o755)
+				os.WriteFile(path, []byte(text), 0o644)
+			}
+			s := open(t, dir, Options{})
+			want := "h1:new"
+			if left["pins/"+modKey] != "" {
+				want = "h1:first"
+			}
+			if got, err := s.Pin(modKey, "h1:new"); err != nil || got != want {
+				t.Errorf("Pin = %q, %v; want %q", got, err, want)
+			}
+			s.Close()
+			if data, err := os.ReadFile(filepath.Join(dir, "VERSION")); string(data) != version {
+				t.Errorf("VERSION = %q, %v", data, err)
+			}
+		})
+	}
 	dir := t.TempDir()
-	s := open(t, dir, Options{})
-	if got, err := s.Pin(modKey, "h1:first"); err != nil || got != "h1:first" {
-		t.Errorf("first Pin = %q, %v", got, err)
+	results := make(chan error, 8)
+	for range cap(results) {
+		go func() {
+			s, err := Open(dir, Options{})
+			if err == nil {
+				t.Cleanup(func() { s.Close() })
+			}
+			results <- err
+		}()
 	}
-	put(t, s, modKey, []byte("module a\n"), Meta{Grade: Pinned})
-	s.GC(t.Context(), 0)
-	s.Close()
-	s = open(t, dir, Options{})
-	if got, err := s.Pin(modKey, "h1:other"); err != nil || got != "h1:first" {
-		t.Errorf("Pin after eviction and restart = %q, %v; want the first", got, err)
+	opened := 0
+	for range cap(results) {
+		if err := <-results; err == nil {
+			opened++
+		} else if !errors.Is(err, ErrLocked) {
+			t.Errorf("beside another start: %v; want ErrLocked", err)
+		}
 	}
-	if err := s.Unpin(modKey); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Unpin(modKey); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("second Unpin = %v; want ErrNotExist", err)
-	}
-	if got, _ := s.Pin(modKey, "h1:other"); got != "h1:other" {
-		t.Errorf("Pin after Unpin = %q", got)
+	if opened != 1 {
+		t.Errorf("opened %d times", opened)
 	}
 }
 
@@ -304,127 +260,35 @@ func TestMutable(t *testing.T) {
 	if s.Has("example.com/a/@v/list") {
 		t.Error("a list stands among the files that never change")
 	}
-}
-
-func TestQuarantineIsBounded(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, Options{})
-	for range 30 {
-		s.Quarantine(modKey, "evil", strings.Repeat("\x1b\n", 30_000))
-	}
-	info, err := os.Stat(filepath.Join(dir, "quarantine.log"))
-	if err != nil || info.Size() == 0 || info.Size() > 2*maxQuarantine {
-		t.Errorf("notes: %v, %v", info, err)
+	for _, text := range []string{"", "12345678\nv1.0.0\n", "v1.0.1\n", strings.Repeat("\x00", 16)} { // after a power cut
+		os.WriteFile(filepath.Join(s.dir, "mutable/example.com/a/@v/list"), []byte(text), 0o644)
+		if data, _, err := s.Mutable("example.com/a/@v/list"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Mutable of a damaged file = %q, %v", data, err)
+		}
 	}
 }
 
-func TestVerify(t *testing.T) {
+// Over file:// the go command wants to know which versions there are.
+func TestListOfVersions(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	mod := []byte("module example.com/a\n")
-	put(t, s, modKey, mod, Meta{Verified, "corp", checksum.HashGoMod(mod)})
-	put(t, s, "example.com/b/@v/v1.0.0.mod", []byte("bitrot"), Meta{Verified, "corp", checksum.HashGoMod(mod)})
-	put(t, s, "example.com/c/@v/v1.0.0.zip", []byte("PK cut"), Meta{})
-	put(t, s, "example.com/c/@v/v1.0.0.info", []byte("<html>"), Meta{})
-	var bad []string
-	good, err := s.Verify(t.Context(), true, func(p Problem) { bad = append(bad, p.Key) })
-	if err != nil || good != 1 || len(bad) != 3 {
-		t.Errorf("Verify = %d good, %v bad, %v; want 1 and 3", good, bad, err)
-	}
-	if s.Has("example.com/b/@v/v1.0.0.mod") || !s.Has(modKey) {
-		t.Error("the wrong files were removed")
-	}
-}
-
-func TestImport(t *testing.T) {
-	cache := t.TempDir()
-	write := func(name, text string) {
-		path := filepath.Join(cache, "cache/download", filepath.FromSlash(name))
-		os.MkdirAll(filepath.Dir(path), 0o755)
-		os.WriteFile(path, []byte(text), 0o644)
-	}
-	write("example.com/a/@v/v1.0.0.mod", "module example.com/a\n")
-	write("example.com/a/@v/v1.0.0.info", `{"Version":"v1.0.0"}`)
-	write("example.com/a/@v/v1.0.0.zip", "cut")
-	write("example.com/a/@v/v1.0.0.ziphash", "h1:lies")
-	write("example.com/a/@v/list", "v1.0.0\n")
-	write("example.com/a/@v/v1.0.0.lock", "")
-	write("example.com/a/@v/v1.0.1.mod.123.tmp", "half")
-	write("example.com/evil/@v/v1.0.0.mod", "module evil\n")
-	write("sumdb/sum.example.com/lookup/x@v/v1.mod", "x")
-	write("vcs/@v/x.info", "{}")
-	write("Bad Path/@v/v1.0.0.mod", "module x\n")
-	s := open(t, t.TempDir(), Options{})
-	var problems []string
-	n, err := s.Import(t.Context(), cache, func(key, h1 string) (Grade, error) {
-		if strings.Contains(key, "evil") {
-			return "", errors.New("go.sum says otherwise")
+	want := func(text string) {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(s.Dir(), "example.com/a/@v/list"))
+		if string(data) != text || (text == "") != errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("list = %q, %v; want %q", data, err, text)
 		}
-		return Unvouched, nil
-	}, func(p Problem) { problems = append(problems, p.Key+": "+p.Err.Error()) })
-	if err != nil || n != (Imported{Files: 2, Refused: 3}) {
-		t.Errorf("Import = %+v, %v (%q); want 2 files and 3 refused", n, err, problems)
 	}
-	if s.Has("example.com/a/@v/v1.0.0.zip") || s.Has("example.com/evil/@v/v1.0.0.mod") {
-		t.Error("a bad file was imported")
+	for _, v := range []string{"v1.10.0", "v1.9.0", "v0.0.0-20200101000000-0123456789ab", "v1.9.1-!r!c1"} {
+		put(t, s, "example.com/a/@v/"+v+".mod", []byte("module a\n"), Meta{Sum: "h1:" + v})
+		put(t, s, "example.com/a/@v/"+v+".zip", []byte("PK"), Meta{Sum: "h1:zip"})
 	}
-	n, err = s.Import(t.Context(), filepath.Join(cache, "cache/download"), func(string, string) (Grade, error) { return Unvouched, nil }, func(Problem) {})
-	if err != nil || n.Present != 2 || n.Files != 1 {
-		t.Errorf("second Import = %+v, %v", n, err)
-	}
-}
-
-// A child that commits files as fast as it can is killed at a random moment:
-// what is visible is whole, and graded as it was.
-func TestKill(t *testing.T) {
-	if dir := os.Getenv("STORE_KILL_DIR"); dir != "" {
-		churn(dir)
-	}
-	dir := t.TempDir()
-	rounds := kills
-	for i := range rounds {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
-		cmd.Env = append(os.Environ(), "STORE_KILL_DIR="+dir)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(10+rand.IntN(60)) * time.Millisecond)
-		cmd.Process.Kill()
-		cmd.Wait()
-		s, err := Open(dir, Options{MaxBytes: 1 << 20})
-		if err != nil {
-			t.Fatalf("round %d: %v", i, err)
-		}
-		s.walk(func(key string, _ fs.DirEntry) error {
-			text, m := content(t, s, key)
-			if want := churned(key); text != want || m.Grade == Verified && m.Sum != checksum.HashGoMod([]byte(want)) {
-				t.Errorf("round %d: %s has %d bytes and %+v", i, key, len(text), m)
-			}
-			return nil
-		})
-		if left, _ := filepath.Glob(filepath.Join(dir, "spool", "*")); len(left) > 0 {
-			t.Errorf("round %d: spool files left: %v", i, left)
-		}
-		s.Close()
-	}
-}
-
-// churned is the content that belongs to key.
-func churned(key string) string { return strings.Repeat(key+"\n", 1+len(key)*40%997) }
-
-func churn(dir string) {
-	s, err := Open(dir, Options{MaxBytes: 1 << 20})
-	if err != nil {
-		panic(err)
-	}
-	for {
-		key := fmt.Sprintf("example.com/m%d/@v/v1.0.0.mod", rand.IntN(200))
-		sp, err := s.Spool()
-		if err != nil {
-			panic(err)
-		}
-		io.Copy(sp, bytes.NewReader([]byte(churned(key))))
-		s.Commit(sp, key, Meta{Verified, "x", checksum.HashGoMod([]byte(churned(key)))})
-	}
+	put(t, s, "example.com/a/@v/v1.2.0.info", []byte("{}"), Meta{})
+	want("v1.9.0\nv1.9.1-RC1\nv1.10.0\n")
+	s.Remove("example.com/a/@v/v1.9.0.mod", "h1:v1.9.0")
+	s.Remove("example.com/a/@v/v1.10.0.mod", "h1:other") // are other bytes meanwhile
+	want("v1.9.1-RC1\nv1.10.0\n")
+	s.GC(t.Context(), 0)
+	want("")
 }
 
 // What a store of 100 000 files costs at the start.
