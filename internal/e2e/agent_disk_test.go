@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/goproxy-setup/internal/agent/store"
 	"github.com/org/goproxy-setup/internal/proxytest"
 )
 
@@ -88,5 +89,22 @@ func TestAgentStartsOnFullDisk(t *testing.T) {
 	r := run(t, t.TempDir(), environ("GOENV=off"), line[0], line[1:]...)
 	if r.exit != 3 || !strings.Contains(r.stderr, "store/store") || !strings.Contains(r.stderr, "no space left on device") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Nor does it start on a disk that cannot be written.
+func TestAgentStartsOnReadOnlyDisk(t *testing.T) {
+	for name, first := range map[string]string{"empty": "", "with a store": "cp -r \"$SEED\" store/store && "} {
+		seed := t.TempDir()
+		s, err := store.Open(seed, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		line := append(onSmallDisk(t, first+"mount -o remount,ro store && "), program(t), "agent", "--chain", "https://proxy.example.com", "--store", "store/store", "--listen", "127.0.0.1:0")
+		r := run(t, t.TempDir(), environ("GOENV=off", "SEED="+seed), line[0], line[1:]...)
+		if r.exit != 3 || !strings.Contains(r.stderr, "store/store") || !strings.Contains(r.stderr, "read-only file system") {
+			t.Errorf("%s: %+v", name, r)
+		}
 	}
 }

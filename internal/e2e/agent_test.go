@@ -286,6 +286,10 @@ func TestAgentStoreIsAProxy(t *testing.T) {
 	if got := story.tell(t, "file://"+a.store+"/cache/download"); comparable(got) != comparable(want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+	story = goStory{files: emptyProject, env: story.env, steps: []string{"go list -m -versions example.com/greet", "go get example.com/greet@latest"}, keep: []string{"go.mod"}}
+	if got := story.tell(t, "file://"+a.store+"/cache/download"); strings.Contains(got, "exit 1") || !strings.Contains(got, "example.com/greet v1.1.0\n") || strings.Contains(got, "v1.0.0") {
+		t.Errorf("of the versions that are here: %s", got)
+	}
 	if n := len(p.Requests()); n != before {
 		t.Errorf("%d requests of the proxy", n-before)
 	}
