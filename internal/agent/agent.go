@@ -64,6 +64,7 @@ type Agent struct {
 	observe func(Event) // nil if nobody listens
 	plan    atomic.Pointer[plan]
 	started time.Time
+	vain    atomic.Int64 // when a wait for the checksum database was the last in vain
 
 	background context.Context // ends with Close
 	stop       context.CancelFunc

@@ -324,7 +324,7 @@ const vouchPatience = 5 * time.Second
 func (v *visit) vouchers(f modproxy.File) *accept.Vouchers {
 	j := &accept.Vouchers{GoSum: v.plan.GoSum, Log: v.a.log}
 	if v.plan.Settings.SumDB != policy.SumDBRequired {
-		j.Patience = vouchPatience
+		j.Patience, j.Vain = vouchPatience, &v.a.vain
 	}
 	switch {
 	case v.plan.isUnlisted(f.Path):
@@ -342,7 +342,11 @@ func (v *visit) lookAhead(f modproxy.File, judge *accept.Vouchers) {
 		return
 	}
 	ctx := v.r.Context()
-	v.a.wg.Go(func() { judge.Sums(ctx, module.Version{Path: f.Path, Version: f.Version}) })
+	v.a.wg.Go(func() {
+		if _, _, _, err := judge.Sums(ctx, module.Version{Path: f.Path, Version: f.Version}); err == nil {
+			v.a.vain.Store(0) // it answers again
+		}
+	})
 }
 
 // known reports whether a file exists for sure: then its absence is an outage.

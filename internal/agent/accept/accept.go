@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/modfile"
@@ -59,8 +60,11 @@ type Vouchers struct {
 	// Recorded is Sums for what is known here: it asks nobody, so that a run whose
 	// go.sum is complete does not wait for the database.
 	Recorded func(m module.Version) (zip, gomod, name string, ok bool)
-	// Patience bounds the wait for Sums, after which nobody vouches; 0 is none.
+	// Patience bounds the wait for Sums, after which nobody vouches; 0 is no bound.
 	Patience time.Duration
+	// Vain, if not nil, remembers when a wait was in vain, for all who share it:
+	// for a while afterwards what is Recorded has to do.
+	Vain *atomic.Int64
 	// Pin returns the hash that a file had at its first use, and makes it h1 if
 	// this is the first. Its error is this machine's: it says nothing of the file.
 	Pin func(key, h1 string) (string, error)
@@ -238,14 +242,32 @@ func (v *Vouchers) Vouches(ctx context.Context, f modproxy.File) bool {
 	return err == nil
 }
 
+// vainFor is how long nobody waits after a wait that was in vain: a build asks
+// for one file after the other.
+const vainFor = 30 * time.Second
+
 func (v *Vouchers) sums(ctx context.Context, f modproxy.File) (zip, gomod, name string, err error) {
-	if v.Patience > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, v.Patience)
-		defer cancel()
+	m := module.Version{Path: f.Path, Version: f.Version}
+	if v.Patience == 0 {
+		return v.Sums(ctx, m)
 	}
-	return v.Sums(ctx, module.Version{Path: f.Path, Version: f.Version})
+	if v.Vain != nil && v.Recorded != nil && time.Now().UnixNano()-v.Vain.Load() < int64(vainFor) {
+		zip, gomod, name, ok := v.Recorded(m)
+		if !ok {
+			err = errVain
+		}
+		return zip, gomod, name, err
+	}
+	wait, cancel := context.WithTimeout(ctx, v.Patience)
+	defer cancel()
+	zip, gomod, name, err = v.Sums(wait, m)
+	if err != nil && v.Vain != nil && wait.Err() != nil && ctx.Err() == nil {
+		v.Vain.Store(time.Now().UnixNano())
+	}
+	return zip, gomod, name, err
 }
+
+var errVain = errors.New("the checksum database did not answer a moment ago")
 
 // HasSum reports whether the run's go.sum has the hash of a file.
 func (v *Vouchers) HasSum(f modproxy.File) bool { return v.goSum(f) != "" }

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/mod/modfile"
@@ -226,6 +228,51 @@ func TestVouching(t *testing.T) {
 	if m, err := judge(t, &broken, quoteMod, data); !errors.Is(err, store.ErrPin) || m.Grade != store.Unvouched {
 		t.Errorf("without the pin: %+v, %v", m, err)
 	}
+}
+
+// A database that does not answer costs a wait now and then, not one for each
+// file; what is known of it counts meanwhile.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := []byte("module example.com/quote\n")
+		known := false
+		v := Vouchers{Patience: 5 * time.Second, Vain: new(atomic.Int64),
+			Sums: func(ctx context.Context, _ module.Version) (string, string, string, error) {
+				<-ctx.Done()
+				return "", "", "", context.Cause(ctx)
+			},
+			Recorded: func(module.Version) (string, string, string, bool) {
+				return "", checksum.HashGoMod(data), "the database", known
+			},
+		}
+		for _, tt := range []struct {
+			pause, took time.Duration
+			known       bool
+			grade       store.Grade
+		}{
+			{0, 5 * time.Second, false, store.Unvouched},
+			{0, 0, false, store.Unvouched},
+			{20 * time.Second, 0, true, store.Verified},
+			{20 * time.Second, 5 * time.Second, false, store.Unvouched},
+			{0, 0, false, store.Unvouched},
+		} {
+			time.Sleep(tt.pause)
+			known = tt.known
+			begin := time.Now()
+			m, err := judge(t, &v, quoteMod, data)
+			if took := time.Since(begin); err != nil || m.Grade != tt.grade || took != tt.took {
+				t.Errorf("after %v: %+v, %v in %v; want %s in %v", tt.pause, m, err, took, tt.grade, tt.took)
+			}
+		}
+		// Who leaves has not waited in vain.
+		time.Sleep(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		v.Again(ctx, quoteMod, store.Meta{Sum: "h1:x"})
+		if last := time.Unix(0, v.Vain.Load()); time.Since(last) < time.Minute {
+			t.Errorf("in vain at %v", last)
+		}
+	})
 }
 
 // What stands in a folder is judged like what comes from a proxy.
