@@ -199,7 +199,6 @@ func (s *Store) commit(c commit) error {
 		return err
 	}
 	atomicfile.SyncDir(s.disk, filepath.Dir(path))
-	s.add(name{key: c.key}, c.spool.Size())
 	s.list(c.key)
 	s.evict()
 	return nil
@@ -223,8 +222,10 @@ func (s *Store) replace(c commit, path string) error {
 	}
 	if err != nil {
 		s.remove(c.key) // the grade of nothing
+		return err
 	}
-	return err
+	s.add(name{key: c.key}, c.spool.Size())
+	return nil
 }
 
 // putMeta writes the grade of a file. It is not made durable: who finds none

@@ -211,7 +211,7 @@ func TestGradeBelongsToBytes(t *testing.T) {
 	var readers, writers sync.WaitGroup
 	for i := range 4 {
 		writers.Go(func() {
-			for n := range 60 {
+			for n := range 25 {
 				data := variant(modKey, (n+i)%5)
 				put(t, s, modKey, data, metaOf(data, Verified))
 				other := variant(modKey, n%5)

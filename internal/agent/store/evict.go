@@ -97,7 +97,7 @@ func (s *Store) GC(ctx context.Context, limit int64) (files int, bytes int64, er
 		return 0, 0, ctx.Err()
 	}
 	files, bytes, err = s.shrink(limit, limit)
-	return files, bytes, errors.Join(err, s.sweep(ctx), ctx.Err())
+	return files, bytes, errors.Join(s.lost, err, s.sweep(ctx), ctx.Err())
 }
 
 // sweep removes grades of files that are gone, which a crash may leave.
@@ -195,16 +195,17 @@ func (s *Store) removeFile(n name) error {
 // count finds the files of earlier runs, in the background of a new one: with
 // 100 000 of them that takes longer than a build may wait.
 func (s *Store) count(ctx context.Context) {
+	var errs []error
 	for dir, mutable := range map[string]bool{"cache/download": false, "mutable": true} {
-		err := s.walk(dir, func(key string, d fs.DirEntry) error {
+		errs = append(errs, s.walk(dir, func(key string, d fs.DirEntry) error {
 			if mutable || servable(key) {
 				s.countOne(name{mutable, key}, d)
 			}
 			return ctx.Err()
-		})
-		if err != nil && ctx.Err() == nil {
-			s.opt.Log.Warn("not all files of the store can be found", "err", err)
-		}
+		}))
+	}
+	if s.lost = errors.Join(errs...); s.lost != nil && ctx.Err() == nil {
+		s.opt.Log.Warn("not all files of the store can be found", "err", s.lost)
 	}
 	s.mu.Lock()
 	s.gone = nil

@@ -66,6 +66,7 @@ type Store struct {
 
 	commits chan commit
 	counted chan struct{} // closed when the files of earlier runs are known
+	lost    error         // why some of them are not; read it after counted
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 
@@ -213,6 +214,8 @@ func (s *Store) checkVersion() (known bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	// Of the file system, if the folder is one.
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "lost+found" })
 	began := len(entries) == 0
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {

@@ -196,6 +196,7 @@ func TestOpenRefuses(t *testing.T) {
 // reason to refuse the folder for ever, or to lose what it holds.
 func TestOpenAgain(t *testing.T) {
 	for name, left := range map[string]map[string]string{
+		"a disk of its own":            {"lost+found/": ""},
 		"killed after the lock":        {"lock": ""},
 		"killed before VERSION":        {"lock": "", "spool/1.tmp": version[:5], "meta/x/y": "", "pins/x/y": ""},
 		"power cut":                    {"lock": "", "VERSION": "", "pins/" + modKey: "h1:first\n"},
@@ -206,6 +207,10 @@ func TestOpenAgain(t *testing.T) {
 			for file, text := range left {
 				path := filepath.Join(dir, filepath.FromSlash(file))
 				os.MkdirAll(filepath.Dir(path), 0o755)
+				if strings.HasSuffix(file, "/") {
+					os.Mkdir(path, 0o700)
+					continue
+				}
 				os.WriteFile(path, []byte(text), 0o644)
 			}
 			s := open(t, dir, Options{})
