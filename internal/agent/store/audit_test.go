@@ -37,6 +37,7 @@ func TestVerify(t *testing.T) {
 	if good, err := s.Verify(t.Context(), false, func(Problem) {}); err == nil {
 		t.Errorf("%d files of a folder that leads elsewhere are good", good)
 	}
+	<-s.counted
 	s.lost = fs.ErrPermission
 	if _, _, err := s.GC(t.Context(), 0); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("GC of a store that could not be read = %v", err)
