@@ -124,3 +124,28 @@ func TestLyingDatabaseRoute(t *testing.T) {
 		t.Errorf("%d answers in the quarantine", n)
 	}
 }
+
+// A proxy for private modules that hangs or is gone makes nobody else learn of
+// them.
+func TestPrivateNamesBesideSilence(t *testing.T) {
+	public := proxytest.New(t, proxytest.Options{})
+	corp := proxytest.New(t, proxytest.Options{})
+	for _, url := range []string{corp.URL + "/silent", corp.URL + "/stall", corp.URL + "/slow=200ms+404", "http://" + corp.Refuse, "http://" + corp.Silent} {
+		l := start(t, `
+private: [git.corp.example.com]
+proxies: {corp: {url: "`+url+`", private: true}, pub: {url: "`+public.URL+`", full: true}, pub2: {url: "`+public.URL+`/ok=2"}}
+environments: {default: {chain: [pub, corp, pub2, direct]}}
+AGENT
+`)
+		var wg sync.WaitGroup
+		for i := range 8 {
+			for _, file := range []string{"@v/list", "@latest", "@v/v1.0.0.mod", "@v/v1.0.0.zip"} {
+				wg.Go(func() { l.get(fmt.Sprintf("git.corp.example.com/team/m%d/%s", i, file)) })
+			}
+		}
+		wg.Wait()
+	}
+	for _, r := range public.Requests() {
+		t.Errorf("a public proxy was asked for %s", r.RawURL)
+	}
+}

@@ -33,7 +33,7 @@ const (
 
 // Config is how a site may be asked.
 type Config struct {
-	Allows func(host string) bool                                               // the policy's allow-list, asked without the port
+	Allows func(host string) bool                                               // the policy's allow-list, asked without the port; nil allows all
 	Proxy  func(*url.URL) (*url.URL, error)                                     // the HTTP proxy on the way; see [modproxy.HTTPProxy]
 	Roots  *x509.CertPool                                                       // nil is the system's
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error) // nil is the network's own; for tests
@@ -66,12 +66,7 @@ func New(base *url.URL, cfg Config) *Site {
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    cfg.Idle,
 		MaxResponseHeaderBytes: 64 << 10,
-		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
-			if resp.StatusCode != http.StatusOK {
-				return &fault.TunnelError{Proxy: proxy.Host, Status: resp.StatusCode}
-			}
-			return nil
-		},
+		OnProxyConnectResponse: Tunnelled,
 	}
 	s.Client = &modproxy.Client{Base: base, HTTP: s}
 	return s
@@ -79,7 +74,7 @@ func New(base *url.URL, cfg Config) *Site {
 
 // RoundTrip implements [http.RoundTripper].
 func (s *Site) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := s.mayAsk(req.URL); err != nil {
+	if err := MayAsk(req.URL, s.cfg.Allows); err != nil {
 		return nil, err
 	}
 	proxy, err := s.cfg.Proxy(req.URL)
@@ -90,14 +85,24 @@ func (s *Site) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.tr.RoundTrip(req)
 }
 
-// mayAsk enforces the policy's allow-list, and keeps away from addresses that
-// no module proxy has; names are checked again when they are resolved.
-func (s *Site) mayAsk(u *url.URL) error {
+// Tunnelled refuses an answer of an HTTP proxy to CONNECT that is not 200, as
+// [http.Transport].OnProxyConnectResponse does.
+func Tunnelled(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &fault.TunnelError{Proxy: proxy.Host, Status: resp.StatusCode}
+	}
+	return nil
+}
+
+// MayAsk enforces the policy's allow-list, nil for none, and keeps away from
+// hosts that no module proxy has. Names are to be checked again when they are
+// resolved. The error is a [*fault.NotAllowedError].
+func MayAsk(u *url.URL, allows func(host string) bool) error {
 	host := strings.TrimSuffix(u.Hostname(), ".")
 	if why := policy.ForbiddenHost(host); why != "" {
 		return &fault.NotAllowedError{Why: fmt.Sprintf("%s is never asked: %s", host, why)}
 	}
-	if !s.cfg.Allows(host) {
+	if allows != nil && !allows(host) {
 		return &fault.NotAllowedError{Why: fmt.Sprintf("the policy's allow-list does not name %s", host)}
 	}
 	return nil

@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/org/goproxy-setup/internal/fault"
 	"github.com/org/goproxy-setup/internal/policy"
+	"github.com/org/goproxy-setup/internal/site"
 )
 
 // A network is how requests for one proxy travel. It keeps them, redirects
@@ -42,12 +42,7 @@ func newNetwork(c *Config) *network {
 		tr.TLSClientConfig = &tls.Config{RootCAs: c.RootCAs}
 		tr.TLSHandshakeTimeout = c.Limits.Connect
 		tr.Proxy = func(req *http.Request) (*url.URL, error) { return n.httpProxy(req.URL) }
-		tr.OnProxyConnectResponse = func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
-			if resp.StatusCode != http.StatusOK {
-				return &fault.TunnelError{Proxy: proxy.Host, Status: resp.StatusCode}
-			}
-			return nil
-		}
+		tr.OnProxyConnectResponse = site.Tunnelled
 		return tr
 	}}
 	return n
@@ -76,7 +71,7 @@ func (n *network) httpProxy(u *url.URL) (*url.URL, error) {
 
 // RoundTrip implements [http.RoundTripper].
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := n.mayAsk(req.URL); err != nil {
+	if err := site.MayAsk(req.URL, n.Allows); err != nil {
 		return nil, err
 	}
 	proxy, err := n.httpProxy(req.URL)
@@ -95,19 +90,6 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		a.hurry()
 	}
 	return resp, err
-}
-
-// mayAsk enforces the policy's allow-list, and keeps away from hosts that no
-// module proxy has; names are checked again when they are resolved.
-func (n *network) mayAsk(u *url.URL) error {
-	host := strings.TrimSuffix(u.Hostname(), ".")
-	if why := policy.ForbiddenHost(host); why != "" {
-		return &fault.NotAllowedError{Why: fmt.Sprintf("%s is never asked: %s", host, why)}
-	}
-	if n.Allows != nil && !n.Allows(host) {
-		return &fault.NotAllowedError{Why: "the policy's allow-list does not name " + host}
-	}
-	return nil
 }
 
 // ask sends a request to one of the proxy's addresses, and goes on to the next
