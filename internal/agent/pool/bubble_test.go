@@ -40,6 +40,7 @@ func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 		t.Cleanup(func() {
 			w.net.Close()
 			s.Close()
+			time.Sleep(time.Minute) // answers that nobody waits for
 		})
 		test(t, w)
 		w.Wait()

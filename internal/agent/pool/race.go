@@ -107,20 +107,24 @@ func (rc *race) callOff() {
 		o.Class, o.Took = decision.Cancelled, time.Since(a.started)
 		o.Detail = fmt.Sprint("given up after ", report.Round(o.Took))
 	}
-	lost := rc.running
+	if n := len(rc.running); n > 0 {
+		rc.p.wg.Go(func() { rc.sweep(n) })
+	}
 	rc.running = nil
-	rc.p.wg.Go(func() {
-		for range lost {
-			a := <-rc.ended
-			a.cut.discard()
-			a.unused.discard()
-			if a.spool != nil { // as good, and too late
-				a.spool.Discard()
-			}
-		}
-	})
 	rc.begun.discard()
 	rc.begun = nil
+}
+
+// sweep waits for n attempts that nobody is interested in any more.
+func (rc *race) sweep(n int) {
+	for range n {
+		a := <-rc.ended
+		a.cut.discard()
+		a.unused.discard()
+		if a.spool != nil { // as good, and too late
+			a.spool.Discard()
+		}
+	}
 }
 
 // run returns the attempt that served the file. Of an error that is an [*Error]
@@ -287,22 +291,27 @@ func (rc *race) settled() bool {
 
 // again starts another round with those whose failure may have passed.
 func (rc *race) again() bool {
-	pause := longPause
+	// Whoever failed together does not come back together.
+	base := rc.p.firstPause << (2 * rc.round)
+	base = base/2 + rand.N(base)
 	var targets []int
+	var first int
+	var pause time.Duration
 	for i, o := range rc.outcomes {
 		if o.Mismatch || o.missing() || !passing(o.Class) || o.RetryAfter > longPause {
 			continue
 		}
+		if wait := o.RetryAfter + base; len(targets) == 0 || wait < pause {
+			first, pause = i, wait
+		}
 		targets = append(targets, i)
-		pause = min(pause, max(o.RetryAfter, rc.p.firstPause<<(2*rc.round)))
 	}
 	if len(targets) == 0 || rc.round+1 >= maxRounds || time.Since(rc.started) > lastRound || !rc.worth() || !rc.p.budget.spend() {
 		return false
 	}
 	rc.round++
 	rc.p.count(func(s *Stats) { s.Retries++ })
-	// Whoever failed together does not come back together.
-	timer := time.NewTimer(pause/2 + rand.N(pause))
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -312,7 +321,7 @@ func (rc *race) again() bool {
 	for _, i := range targets {
 		rc.sides[i] = side{rank: dead, force: true}
 	}
-	rc.ask(targets[0], false)
+	rc.ask(first, false)
 	return true
 }
 
