@@ -24,8 +24,9 @@ import (
 // with the tag e2e make more.
 var privateRequests = 1_000
 
-// Whatever the proxy for private modules does wrong, no proxy beside it learns
-// a private name: not of a module, not of its versions, not in a lookup.
+// Whatever the proxy for private modules does wrong, and whoever asks, no proxy
+// beside it learns a private name: not of a module, not of its versions, not in
+// a lookup.
 func TestPrivateNamesStayPrivate(t *testing.T) {
 	public := proxytest.New(t, proxytest.Options{})
 	corp := proxytest.New(t, proxytest.Options{})
@@ -51,6 +52,11 @@ AGENT
 		for range 8 {
 			wg.Go(func() {
 				for path := range paths {
+					rec := httptest.NewRecorder()
+					l.Handler(func(*http.Request) bool { return false }).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/"+path, nil))
+					if rec.Code != 403 {
+						t.Errorf("%s: a stranger is told %d %s", path, rec.Code, rec.Body)
+					}
 					if status, body := l.get(path); status == 404 && strings.HasPrefix(path, "sumdb/") {
 						t.Errorf("%s: 404, after which the go command asks the database itself: %s", path, body)
 					}

@@ -73,7 +73,7 @@ type Agent struct {
 
 	mu        sync.Mutex                 // guards the fields below
 	databases map[string]*sumdb.Database // by verifier key; open as long as the agent
-	served    map[string]bool            // what exists: "path@version", and "path" if a list of it has versions
+	served    map[string]bool            // what exists: "path@version", and "path" if a list of it has versions, behind the realm
 	draining  bool
 }
 
@@ -207,29 +207,29 @@ func (a *Agent) Close() {
 // maxServed bounds how many versions are remembered as served.
 const maxServed = 100_000
 
-// remember notes what a file that was served, of so many bytes, proves to
-// exist: its version, and versions that a list has. A branch may be gone
+// remember notes what a file that a realm has served, of so many bytes, proves to
+// exist there: its version, and versions that a list has. A branch may be gone
 // tomorrow, and a module without a tag has an empty list.
-func (a *Agent) remember(f modproxy.File, size int64) {
+func (a *Agent) remember(realm string, f modproxy.File, size int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.served) >= maxServed {
 		clear(a.served) // the store knows most of them, too
 	}
 	if f.Version != "" && !changes(f) {
-		a.served[f.Path+"@"+f.Version] = true
+		a.served[realm+f.Path+"@"+f.Version] = true
 	}
 	if tagged(f.Version) || f.Kind == modproxy.List && size > 0 {
-		a.served[f.Path] = true
+		a.served[realm+f.Path] = true
 	}
 }
 
-// wasServed reports whether a version was served or, without a version, any
-// that a list has.
-func (a *Agent) wasServed(m module.Version) bool {
+// wasServed reports whether a version was served by the realm or, without a
+// version, any that a list has.
+func (a *Agent) wasServed(realm string, m module.Version) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.served[m.String()]
+	return a.served[realm+m.String()]
 }
 
 // tagged reports whether a list of versions names this one.

@@ -344,12 +344,14 @@ func TestNotStaleAfterRefusal(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			l := start(t, "proxies: {gate: {url: \""+p.URL+"/ok="+fault+"\", gatekeeper: true, private: true}}\nenvironments: {default: {mode: enforced, chain: [gate]}}\nAGENT\n")
 			const branch = "rsc.io/quote/@v/main.info"
-			if err := l.store.PutMutable(branch, []byte(`{"Version":"v1.5.2"}`)); err != nil {
+			v := &visit{a: l.Agent, plan: l.plan.Load(), trusted: true}
+			v.links, v.everyone, _ = v.plan.route("rsc.io/quote", true)
+			if err := l.store.PutMutable(v.mutable(branch), []byte(`{"Version":"v1.5.2"}`)); err != nil {
 				t.Fatal(err)
 			}
-			l.remember(modproxy.File{Path: "rsc.io/quote", Version: "main", Kind: modproxy.Info}, 20)
+			l.remember(v.realm(), modproxy.File{Path: "rsc.io/quote", Version: "main", Kind: modproxy.Info}, 20)
 			past := time.Now().Add(-time.Hour)
-			if err := os.Chtimes(filepath.Join(l.store.Dir(), "../../mutable", branch), past, past); err != nil {
+			if err := os.Chtimes(filepath.Join(l.store.Dir(), "../../mutable", v.mutable(branch)), past, past); err != nil {
 				t.Fatal(err)
 			}
 			p.SetFault(fault)

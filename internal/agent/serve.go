@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -19,7 +18,6 @@ import (
 	"github.com/org/goproxy-setup/internal/agent/accept"
 	"github.com/org/goproxy-setup/internal/agent/pool"
 	"github.com/org/goproxy-setup/internal/agent/store"
-	"github.com/org/goproxy-setup/internal/checksum"
 	"github.com/org/goproxy-setup/internal/modproxy"
 	"github.com/org/goproxy-setup/internal/policy"
 )
@@ -32,6 +30,9 @@ type visit struct {
 	r       *http.Request
 	trusted bool // may see private modules
 	event   Event
+
+	links    []link // whom a module may be asked of
+	everyone bool   // nobody else knows of it: it is private, or others may decide who gets it
 }
 
 // Handler returns the agent's HTTP handler. trusted tells whether a client may
@@ -128,7 +129,8 @@ func (v *visit) serve() error {
 
 // module answers for a file of a module; key is its path.
 func (v *visit) module(f modproxy.File, key string) error {
-	links, everyone, deny := v.plan.route(f.Path, v.trusted)
+	var deny *denial
+	v.links, v.everyone, deny = v.plan.route(f.Path, v.trusted)
 	if deny != nil && deny.status == http.StatusForbidden {
 		return &refusal{status: deny.status, text: v.name() + ": " + deny.text, result: ResultDenied}
 	}
@@ -143,11 +145,11 @@ func (v *visit) module(f modproxy.File, key string) error {
 	if deny != nil {
 		return &refusal{status: deny.status, text: v.name() + ": " + deny.text, result: ResultAbsent}
 	}
-	v.event.First = links[0].Name // there is one, if nobody denies
+	v.event.First = v.links[0].Name // there is one, if nobody denies
 	known := v.known(f, judge)
 	v.lookAhead(f, judge)
-	rules := pool.Rules{Everyone: everyone, Known: known}
-	s, err := v.a.pool.Fetch(v.r.Context(), request(f, key, links, rules, judge))
+	rules := pool.Rules{Everyone: v.everyone, Known: known}
+	s, err := v.a.pool.Fetch(v.r.Context(), request(f, key, v.links, rules, judge))
 	if err != nil {
 		if changes(f) && refused(v.name(), err).result == ResultFailed && v.r.Context().Err() == nil && v.stale(f, key, judge) {
 			v.event.Outcomes = outcomes(err)
@@ -162,7 +164,7 @@ func (v *visit) module(f modproxy.File, key string) error {
 		v.event.Result = ResultShared
 	}
 	if f.Kind == modproxy.Mod {
-		v.readAhead(f, links, rules, judge)
+		v.readAhead(f, rules, judge)
 	}
 	return v.fetched(f, key, judge, s)
 }
@@ -192,10 +194,10 @@ const (
 // readAhead fetches the .info of a version whose .mod was asked for: the go
 // command asks for it soon, one after the other. Nobody waits for it, and if
 // all fail, they will be asked again.
-func (v *visit) readAhead(f modproxy.File, links []link, rules pool.Rules, judge *accept.Vouchers) {
+func (v *visit) readAhead(f modproxy.File, rules pool.Rules, judge *accept.Vouchers) {
 	f.Kind = modproxy.Info
 	key, err := f.URLPath()
-	if err != nil || v.a.store.Has(key) {
+	if err != nil || v.keeps(f) {
 		return
 	}
 	select {
@@ -207,12 +209,12 @@ func (v *visit) readAhead(f modproxy.File, links []link, rules pool.Rules, judge
 		defer func() { <-v.a.ahead }()
 		ctx, cancel := context.WithTimeout(v.a.background, aheadLimit)
 		defer cancel()
-		r := request(f, key, links, rules, judge)
+		r := request(f, key, v.links, rules, judge)
 		r.Ahead = true
 		if s, err := v.a.pool.Fetch(ctx, r); err == nil {
 			s.File.Close()
 			if !s.Shared && v.a.observe != nil {
-				v.a.observe(Event{Kind: string(f.Kind), File: f, Result: ResultFetched, First: links[0].Name, Source: s.Source, Outcomes: s.Outcomes, Ahead: true})
+				v.a.observe(Event{Kind: string(f.Kind), File: f, Result: ResultFetched, First: v.links[0].Name, Source: s.Source, Outcomes: s.Outcomes, Ahead: true})
 			}
 		}
 	})
@@ -226,20 +228,22 @@ func (v *visit) fetched(f modproxy.File, key string, judge *accept.Vouchers, s *
 	if err := v.mayServe(f, judge, s.Meta); err != nil {
 		return err
 	}
-	v.a.remember(f, s.Size)
+	v.a.remember(v.realm(), f, s.Size)
 	if !changes(f) {
-		return v.send(f, s.File, s.Size, s.Meta)
+		v.send(f, s.File, s.Size, s.Meta)
+		return nil
 	}
 	data, err := readAll(s.File, s.Size)
 	if err != nil {
 		return err
 	}
 	if !s.Shared {
-		if err := v.a.store.PutMutable(key, data); err != nil {
+		if err := v.a.store.PutMutable(v.mutable(key), data); err != nil {
 			v.a.log.Warn("answer not kept", "file", key, "err", err)
 		}
 	}
-	return v.send(f, bytes.NewReader(data), s.Size, s.Meta)
+	v.send(f, bytes.NewReader(data), s.Size, s.Meta)
+	return nil
 }
 
 // mayServe enforces "sumdb: required".
@@ -256,65 +260,6 @@ func (v *visit) mayServe(f modproxy.File, judge *accept.Vouchers, m store.Meta) 
 
 // changes reports whether a file may have other bytes tomorrow.
 func changes(f modproxy.File) bool { return !f.Canonical() }
-
-// stored answers from the store.
-func (v *visit) stored(f modproxy.File, key string, judge *accept.Vouchers) (done bool, err error) {
-	e, err := v.a.store.Get(key)
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			v.a.log.Warn("stored file not readable", "file", key, "err", err)
-		}
-		return false, nil
-	}
-	defer e.Close()
-	if !v.trusted && v.credentialed(e.Source) {
-		return false, nil
-	}
-	if f.Kind != modproxy.Info && e.Sum == "" {
-		return false, nil // a power cut has taken what was known of it
-	}
-	was := e.Grade
-	ok, err := judge.Vouched(f, e.Meta)
-	if err == nil && !ok && e.Sum != "" {
-		if judge.Pin != nil && e.Source == store.Imports {
-			return false, nil // the first use is that of what a proxy sends
-		}
-		e.Meta, err = judge.Again(v.r.Context(), f, e.Meta)
-		if err == nil && e.Grade != store.Unvouched {
-			v.a.store.Regrade(key, e.Meta)
-		}
-	}
-	if mismatch, is := errors.AsType[*checksum.MismatchError](err); is {
-		// What was stored when nobody could vouch is wrong, or the run's go.sum
-		// is. The proxies will tell.
-		v.a.log.Warn("stored file does not match", "file", key, "proxy", e.Source, "err", mismatch)
-		v.a.store.Quarantine(key, e.Source, mismatch.Error())
-		if was == store.Unvouched {
-			v.a.store.Remove(key, e.Sum)
-			return false, nil
-		}
-		return false, &refusal{status: http.StatusBadGateway, result: ResultFailed, text: "SECURITY ERROR: " + mismatch.Error()}
-	}
-	if err != nil {
-		return false, err
-	}
-	if err := v.mayServe(f, judge, e.Meta); err != nil {
-		return false, err
-	}
-	v.event.Result = ResultHit
-	return true, v.send(f, e.File, e.Size, e.Meta)
-}
-
-// credentialed reports whether a proxy is asked with credentials, or may have
-// been: it is not in the chain any more.
-func (v *visit) credentialed(name string) bool {
-	for _, l := range v.plan.chain {
-		if l.Name == name {
-			return l.User != nil
-		}
-	}
-	return true
-}
 
 // vouchPatience bounds the wait for the checksum database unless it is
 // required: the client checks what nobody vouches for by its own go.sum.
@@ -349,70 +294,6 @@ func (v *visit) lookAhead(f modproxy.File, judge *accept.Vouchers) {
 	})
 }
 
-// known reports whether a file exists for sure: then its absence is an outage.
-func (v *visit) known(f modproxy.File, judge *accept.Vouchers) bool {
-	m := module.Version{Path: f.Path, Version: f.Version}
-	if judge.Known(f) || v.a.wasServed(m) {
-		return true
-	}
-	escaped, err := module.EscapePath(f.Path)
-	switch {
-	case err != nil:
-		return false
-	case f.Version == "":
-		return len(v.a.store.Versions(escaped)) > 0
-	case changes(f):
-		return false
-	}
-	for _, kind := range []modproxy.Kind{modproxy.Mod, modproxy.Info, modproxy.Zip} {
-		f.Kind = kind
-		if key, err := f.URLPath(); err == nil && v.a.store.Has(key) {
-			return true
-		}
-	}
-	return false
-}
-
-// freshFor is how long a list or @latest is served again without asking.
-const freshFor = 10 * time.Second
-
-// fresh answers with what a proxy said a moment ago.
-func (v *visit) fresh(f modproxy.File, key string, judge *accept.Vouchers) bool {
-	data, at, ok := v.earlier(f, key, judge)
-	if !ok || time.Since(at) > freshFor {
-		return false
-	}
-	v.event.Result = ResultHit
-	return v.send(f, bytes.NewReader(data), int64(len(data)), store.Meta{}) == nil
-}
-
-// earlier returns what a proxy has said of what changes. It is judged again: an
-// empty list may be one no more.
-func (v *visit) earlier(f modproxy.File, key string, judge *accept.Vouchers) (data []byte, at time.Time, ok bool) {
-	data, at, err := v.a.store.Mutable(key)
-	if err != nil || !v.trusted {
-		return nil, at, false
-	}
-	if f.Kind == modproxy.List && len(data) == 0 && v.known(f, judge) {
-		return nil, at, false
-	}
-	_, err = judge.File(v.r.Context(), f, accept.Body{ReaderAt: bytes.NewReader(data), Size: int64(len(data)), Framed: true})
-	return data, at, err == nil
-}
-
-// stale answers with an earlier answer, since nobody could be asked.
-func (v *visit) stale(f modproxy.File, key string, judge *accept.Vouchers) bool {
-	data, at, ok := v.earlier(f, key, judge)
-	if !ok {
-		return false
-	}
-	v.a.log.LogAttrs(v.r.Context(), slog.LevelWarn, "earlier answer served", slog.String("file", key), slog.Duration("age", time.Since(at).Round(time.Second)))
-	v.w.Header().Set("Age", strconv.Itoa(int(time.Since(at)/time.Second)))
-	v.w.Header().Set("Warning", `110 - "no module proxy could be asked"`)
-	v.event.Result = ResultStale
-	return v.send(f, bytes.NewReader(data), int64(len(data)), store.Meta{}) == nil
-}
-
 // A client may take sendLimit for a file, and a second for each slowestClient
 // bytes of it.
 const (
@@ -421,14 +302,13 @@ const (
 )
 
 // send answers with a file.
-func (v *visit) send(f modproxy.File, body io.ReadSeeker, size int64, m store.Meta) error {
+func (v *visit) send(f modproxy.File, body io.ReadSeeker, size int64, m store.Meta) {
 	v.event.Source, v.event.Grade = m.Source, m.Grade
 	h := v.w.Header()
 	h.Set("Content-Type", contentTypes[f.Kind])
-	if changes(f) {
-		h.Set("Cache-Control", "no-cache")
-	} else {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Cache-Control", "no-cache")
+	if !changes(f) {
+		h.Set("Cache-Control", v.sharing(m)+", max-age=31536000, immutable")
 	}
 	// There is no limit on the wait for a file, but on that for a client that
 	// does not take it. What cannot have a deadline has none.
@@ -438,7 +318,15 @@ func (v *visit) send(f modproxy.File, body io.ReadSeeker, size int64, m store.Me
 	// *os.File is copied by the kernel.
 	http.ServeContent(v.w, v.r, "", time.Time{}, body)
 	v.event.Bytes = v.sent(body)
-	return nil
+}
+
+// sharing says whether a cache may give a file to others. With "public" it would
+// do so whatever login this client has shown.
+func (v *visit) sharing(m store.Meta) string {
+	if l := v.link(m.Origin); l == nil || l.User != nil || v.everyone {
+		return "private"
+	}
+	return "public"
 }
 
 // sent returns how many bytes of body the client took.

@@ -224,10 +224,8 @@ func (v *Vouchers) Vouched(f modproxy.File, m store.Meta) (bool, error) {
 // Again judges stored bytes, of which nothing but the hash is known, by what
 // can vouch now.
 func (v *Vouchers) Again(ctx context.Context, f modproxy.File, m store.Meta) (store.Meta, error) {
-	source := m.Source
-	m, err := v.vouch(ctx, f, store.Meta{Grade: store.Unvouched, Sum: m.Sum})
-	m.Source = source
-	return m, err
+	m.Grade = store.Unvouched
+	return v.vouch(ctx, f, m)
 }
 
 // Vouches reports whether somebody vouches for a file that is still to come.

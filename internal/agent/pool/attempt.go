@@ -222,7 +222,7 @@ func (rc *race) receive(ctx context.Context, a *attempt, answer *upstream.Answer
 	switch {
 	case err == nil:
 		a.meta = meta
-		a.meta.Source = t.Name
+		a.meta.Source, a.meta.Origin = t.Name, t.Origin()
 		return nil, nil
 	case ctx.Err() != nil:
 		return &upstream.Failure{Upstream: t.Name, Class: decision.Cancelled, Detail: "given up"}, nil

@@ -14,8 +14,8 @@ import (
 func TestVerify(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	mod := []byte("module example.com/a\n")
-	put(t, s, modKey, mod, Meta{Verified, "corp", checksum.HashGoMod(mod)})
-	put(t, s, "example.com/b/@v/v1.0.0.mod", []byte("bitrot"), Meta{Verified, "corp", checksum.HashGoMod(mod)})
+	put(t, s, modKey, mod, Meta{Grade: Verified, Source: "corp", Sum: checksum.HashGoMod(mod)})
+	put(t, s, "example.com/b/@v/v1.0.0.mod", []byte("bitrot"), Meta{Grade: Verified, Source: "corp", Sum: checksum.HashGoMod(mod)})
 	put(t, s, "example.com/c/@v/v1.0.0.zip", []byte("PK cut"), Meta{})
 	put(t, s, "example.com/c/@v/v1.0.0.info", []byte("<html>"), Meta{})
 	put(t, s, "example.com/d/@v/v1.0.0.mod", mod, Meta{}) // as after a power cut

@@ -23,7 +23,9 @@ func variant(key string, n int) []byte {
 }
 
 // metaOf is what is known of data, which is graded by its first use.
-func metaOf(data []byte, g Grade) Meta { return Meta{g, "x", checksum.HashGoMod(data)} }
+func metaOf(data []byte, g Grade) Meta {
+	return Meta{Grade: g, Source: "x", Sum: checksum.HashGoMod(data)}
+}
 
 // fits reports an error unless all files are whole and under their own grade.
 func fits(s *Store) error {

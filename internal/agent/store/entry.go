@@ -21,6 +21,7 @@ import (
 type Meta struct {
 	Grade  Grade  `json:"grade"`
 	Source string `json:"source,omitempty"` // the proxy that sent it, as the policy names it
+	Origin string `json:"origin,omitempty"` // the same whatever it is called: see upstream.Upstream.Origin
 	Sum    string `json:"sum,omitempty"`    // h1 hash of a zip or .mod
 }
 

@@ -87,7 +87,7 @@ func TestRegrade(t *testing.T) {
 	s.Regrade("example.com/none/@v/v1.0.0.mod", Meta{Grade: Verified})
 	s.Close()
 	s = open(t, dir, Options{})
-	if _, m := content(t, s, modKey); m != (Meta{Pinned, "corp", "h1:a"}) {
+	if _, m := content(t, s, modKey); m != (Meta{Grade: Pinned, Source: "corp", Sum: "h1:a"}) {
 		t.Errorf("Get = %+v", m)
 	}
 	if got, err := s.Pin(modKey, "h1:b"); err != nil || got != "h1:a" {

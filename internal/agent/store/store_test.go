@@ -57,9 +57,9 @@ const modKey = "example.com/a/@v/v1.0.0.mod"
 func TestCommitSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	meta := Meta{Verified, "corp", "h1:x"}
+	meta := Meta{Grade: Verified, Source: "corp", Origin: "0123", Sum: "h1:x"}
 	put(t, s, modKey, []byte("module example.com/a\n"), meta)
-	put(t, s, "example.com/a/@v/v1.0.0.zip", []byte("PK"), Meta{Pinned, "corp", "h1:y"})
+	put(t, s, "example.com/a/@v/v1.0.0.zip", []byte("PK"), Meta{Grade: Pinned, Source: "corp", Sum: "h1:y"})
 	s.Close()
 	s = open(t, dir, Options{})
 	if text, m := content(t, s, modKey); text != "module example.com/a\n" || m != meta {

@@ -9,7 +9,9 @@ package upstream
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -105,6 +107,7 @@ func (c Config) withDefaults() Config {
 // An Upstream is one proxy. It is safe for concurrent use.
 type Upstream struct {
 	Config
+	origin  string
 	client  *modproxy.Client
 	net     *network
 	breaker *breaker.Breaker
@@ -130,6 +133,7 @@ func New(c Config) *Upstream {
 	c = c.withDefaults()
 	u := &Upstream{
 		Config:  c,
+		origin:  c.origin(),
 		slots:   make(chan struct{}, c.InFlight),
 		recent:  newWindow(recentSamples),
 		small:   newWindow(smallSamples),
@@ -140,6 +144,21 @@ func New(c Config) *Upstream {
 	u.net = newNetwork(&u.Config)
 	u.client = &modproxy.Client{Base: c.URL, HTTP: u.net, User: c.User}
 	return u
+}
+
+// Origin tells proxies apart in any policy: by address, and whether they are asked
+// with credentials. It is a hash, since an address may hold a token.
+func (u *Upstream) Origin() string { return u.origin }
+
+func (c *Config) origin() string {
+	base := *c.URL
+	base.User = nil
+	text := base.String()
+	if c.User != nil {
+		text += " with credentials"
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:12])
 }
 
 // Close cuts the connections that nobody uses, and the others as soon as the
