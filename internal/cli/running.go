@@ -49,8 +49,10 @@ func (s *setup) askAgent(ctx context.Context, in *decision.Input) {
 		a.Evidence = decision.Evidence{Entry: decision.AgentName, Class: decision.NotAllowed, Detail: "its address is no URL"}
 		return
 	}
+	entry := a.Entry()
+	entry.Private = false // whom it asks is not known yet
 	set := in.Settings
-	set.Chain, set.Allow = []policy.Entry{a.Entry()}, nil // the allow-list is for the proxies behind it
+	set.Chain, set.Allow = []policy.Entry{entry}, nil // the allow-list is for the proxies behind it
 	if set.HTTPProxy+set.HTTPSProxy != "" {
 		set.NoProxy = decision.AddNoProxy(set.NoProxy, base.Hostname())
 	}
