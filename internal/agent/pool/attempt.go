@@ -44,11 +44,13 @@ type attempt struct {
 	hedge   bool
 	force   bool // ask although the proxy seems dead
 	begun   *part
+	beside  *part // what an attempt that goes on has received
 	cancel  context.CancelFunc
 	started time.Time
-	excused time.Duration // since started: its silence before that had its hedge
-	heard   atomic.Int64  // when the last byte came, in nanoseconds since started; 0 is never
-	whole   atomic.Bool   // all bytes are here and being judged
+	excused time.Duration        // since started: its silence before that had its hedge
+	heard   atomic.Int64         // when the last byte came, in nanoseconds since started; 0 is never
+	whole   atomic.Bool          // all bytes are here and being judged
+	body    atomic.Pointer[part] // what it is receiving
 
 	// Set when it ends.
 	spool   *store.Spool // if it served the file
@@ -91,7 +93,9 @@ func (rc *race) ask(i int, hedge bool) {
 	ctx, cancel := context.WithCancel(rc.ctx)
 	a := &attempt{target: i, hedge: hedge, force: rc.sides[i].force, cancel: cancel, started: time.Now(), outcome: rc.outcomes[i]}
 	a.outcome.Class, a.outcome.Detail = "", ""
-	if !hedge {
+	if hedge {
+		a.beside = rc.longest()
+	} else {
 		a.begun, rc.begun = rc.begun, nil
 	}
 	rc.sides[i].state = running
@@ -104,12 +108,42 @@ func (rc *race) ask(i int, hedge bool) {
 	}()
 }
 
+// longest returns the longest beginning that is being received, nil if none is
+// worth it.
+func (rc *race) longest() (b *part) {
+	size := int64(minBegun - 1)
+	for _, a := range rc.running {
+		if p := a.body.Load(); p != nil && p.spool.Size() > size {
+			b, size = p, p.spool.Size()
+		}
+	}
+	return b
+}
+
+// copyOf returns a copy of what another attempt has received so far, nil if
+// there is not enough any more.
+func (rc *race) copyOf(b *part) *part {
+	spool, err := rc.p.store.Spool()
+	if err != nil {
+		return nil
+	}
+	_, err = io.Copy(spool, io.NewSectionReader(b.spool, 0, b.spool.Size()))
+	if err != nil || spool.Size() < minBegun {
+		spool.Discard()
+		return nil
+	}
+	return &part{spool: spool, size: b.size, target: b.target}
+}
+
 // errSplice means that the beginning and the rest do not fit together: nobody's
 // fault, and no reason not to take all of it from one proxy.
 var errSplice = errors.New("the parts do not fit together")
 
 // attempt asks one proxy and judges what it sends.
 func (rc *race) attempt(ctx context.Context, a *attempt) {
+	if a.beside != nil && rc.r.Vouched != nil && rc.r.Vouched(ctx) {
+		a.begun = rc.copyOf(a.beside)
+	}
 	switch b := a.begun; {
 	case b == nil:
 	case !rc.mayContinue(ctx, a):
@@ -206,6 +240,7 @@ func (rc *race) receive(ctx context.Context, a *attempt, answer *upstream.Answer
 	if failure != nil || err != nil || a.local != nil {
 		return failure, err
 	}
+	a.body.Store(&part{spool: spool, size: answer.Size, target: a.target})
 	n, err := io.Copy(&listener{spool, a}, io.LimitReader(answer.Body, rc.r.Limit+1-spool.Size()))
 	if err != nil {
 		if f, ok := upstream.IsFailure(err); ok {
