@@ -19,7 +19,7 @@ const module = "github.com/org/goproxy-setup/internal/"
 // a package may import any layer before its own, and never a sibling.
 var layers = [][]string{
 	{"goenv", "report", "netrc", "agent/breaker"}, {"policy", "checksum"}, {"decision", "lint", "explain"}, // pure
-	{"agent/atomicfile"}, {"render", "modproxy", "github", "agent/store"}, {"fault"}, {"site"}, {"probe", "ci", "agent/upstream", "agent/sumdb"},
+	{"agent/atomicfile"}, {"render", "modproxy", "github", "files", "agent/store"}, {"fault"}, {"site"}, {"probe", "ci", "agent/upstream", "agent/sumdb"},
 	{"agent/pool", "agent/accept", "preflight"}, {"agent", "diagnose", "bench"}, {"cli"},
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/org/goproxy-setup/internal/checksum"
 	"github.com/org/goproxy-setup/internal/ci"
 	"github.com/org/goproxy-setup/internal/explain"
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/render"
@@ -225,16 +225,12 @@ func moduleFiles(dir, goWork string) (mod, work explain.File, root string, err e
 // upwards finds a file in dir or the nearest folder above, and returns it with
 // its folder.
 func upwards(dir, name string) (explain.File, string, error) {
-	for at := dir; ; at = filepath.Dir(at) {
-		path := filepath.Join(at, name)
-		if info, err := os.Stat(path); err == nil && !info.IsDir() {
-			data, err := readFile(path, 16<<20)
-			return explain.File{Name: relative(dir, path), Data: data}, at, err
-		}
-		if at == filepath.Dir(at) {
-			return explain.File{}, "", nil
-		}
+	path := files.Nearest(dir, name)
+	if path == "" {
+		return explain.File{}, "", nil
 	}
+	data, err := readFile(path, 16<<20)
+	return explain.File{Name: relative(dir, path), Data: data}, filepath.Dir(path), err
 }
 
 // sums reads the build's go.sum: the one named, or the one beside go.mod.

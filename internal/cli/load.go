@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	pathpkg "path"
@@ -12,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/org/goproxy-setup/internal/ci"
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -216,25 +216,12 @@ func noLink(workspace, name string) error {
 // readFile reads a file of at most limit bytes. What is no file, or too large a
 // one, is the caller's mistake.
 func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, usagef("name another file", "%s is not a regular file", path)
-	}
-	tooLarge := usagef("name another file", "%s is larger than %d KiB", path, limit>>10)
-	if info.Size() > limit {
-		return nil, tooLarge
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1)) // those of /proc say that they are empty
-	if err == nil && int64(len(data)) > limit {
-		err = tooLarge
+	data, err := files.Read(path, limit)
+	switch {
+	case errors.Is(err, files.ErrNotRegular):
+		err = usagef("name another file", "%s is not a regular file", path)
+	case errors.Is(err, files.ErrTooLarge):
+		err = usagef("name another file", "%s is larger than %d KiB", path, limit>>10)
 	}
 	return data, err
 }

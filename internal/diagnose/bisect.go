@@ -26,27 +26,27 @@ import (
 	"github.com/org/goproxy-setup/internal/policy"
 )
 
-// A Layer is one place that the files of a module come through.
-type Layer struct {
+// A layer is one place that the files of a module come through.
+type layer struct {
 	Name    string // "module cache", a proxy's name, "checksum database" or "direct"
-	Kind    LayerKind
+	Kind    layerKind
 	Skipped string // why it was not asked, "" if it was
-	Answers []LayerAnswer
+	Answers []layerAnswer
 	Took    time.Duration
 }
 
-// A LayerKind tells layers apart.
-type LayerKind int
+// A layerKind tells layers apart.
+type layerKind int
 
 const (
-	CacheLayer LayerKind = iota
-	ProxyLayer
-	DatabaseLayer
-	DirectLayer
+	cacheLayer layerKind = iota
+	proxyLayer
+	databaseLayer
+	directLayer
 )
 
-// A LayerAnswer is what a layer has for one file.
-type LayerAnswer struct {
+// A layerAnswer is what a layer has for one file.
+type layerAnswer struct {
 	File   string // "info", "mod", "zip", "lookup", "tag"
 	Answer goenv.Answer
 	Hash   string // h1 of a .mod or zip, "" if there is none
@@ -58,15 +58,15 @@ type LayerAnswer struct {
 }
 
 // answered reports whether the layer has all it should.
-func (l Layer) answered() bool {
-	return l.Skipped == "" && !slices.ContainsFunc(l.Answers, func(a LayerAnswer) bool { return a.Answer != goenv.OK })
+func (l layer) answered() bool {
+	return l.Skipped == "" && !slices.ContainsFunc(l.Answers, func(a layerAnswer) bool { return a.Answer != goenv.OK })
 }
 
 // get returns the layer's answer for a file.
-func (l Layer) get(file string) (LayerAnswer, bool) {
-	i := slices.IndexFunc(l.Answers, func(a LayerAnswer) bool { return a.File == file })
+func (l layer) get(file string) (layerAnswer, bool) {
+	i := slices.IndexFunc(l.Answers, func(a layerAnswer) bool { return a.File == file })
 	if i < 0 {
-		return LayerAnswer{}, false
+		return layerAnswer{}, false
 	}
 	return l.Answers[i], true
 }
@@ -77,41 +77,41 @@ func (l Layer) get(file string) (LayerAnswer, bool) {
 // "direct".
 func (m *Machine) Bisect(ctx context.Context, mod module.Version) Verdict {
 	proxies := m.Policy.Proxies()
-	layers := make([]Layer, 1, len(proxies)+3) // a slot for each
+	layers := make([]layer, 1, len(proxies)+3) // a slot for each
 	private := goenv.MatchPatterns(m.setting("GONOPROXY"), mod.Path)
 	for _, e := range proxies {
-		layers = append(layers, Layer{Name: e.Name, Kind: ProxyLayer})
+		layers = append(layers, layer{Name: e.Name, Kind: proxyLayer})
 	}
-	layers = append(layers, Layer{Name: "checksum database", Kind: DatabaseLayer}, Layer{Name: "direct", Kind: DirectLayer})
-	layers[0] = Layer{Name: "module cache", Kind: CacheLayer}
+	layers = append(layers, layer{Name: "checksum database", Kind: databaseLayer}, layer{Name: "direct", Kind: directLayer})
+	layers[0] = layer{Name: "module cache", Kind: cacheLayer}
 	var record *checksum.Record
 	var wg sync.WaitGroup
-	ask := func(l *Layer, answers func() []LayerAnswer) {
+	ask := func(l *layer, answers func() []layerAnswer) {
 		wg.Go(func() {
 			start := time.Now()
 			l.Answers = answers()
 			l.Took = time.Since(start)
 		})
 	}
-	ask(&layers[0], func() []LayerAnswer { return m.cached(mod) })
+	ask(&layers[0], func() []layerAnswer { return m.cached(mod) })
 	for i, e := range proxies {
 		l := &layers[i+1]
 		if private {
 			l.Skipped = "go asks no proxy for it: GONOPROXY or GOPRIVATE matches"
 			continue
 		}
-		ask(l, func() []LayerAnswer { return m.fromProxy(ctx, e, mod) })
+		ask(l, func() []layerAnswer { return m.fromProxy(ctx, e, mod) })
 	}
 	db, direct := &layers[len(layers)-2], &layers[len(layers)-1]
 	if db.Skipped = m.noDatabase(mod); db.Skipped == "" {
-		ask(db, func() []LayerAnswer {
+		ask(db, func() []layerAnswer {
 			a, r := m.fromDatabase(ctx, mod, private)
 			record = r
-			return []LayerAnswer{a}
+			return []layerAnswer{a}
 		})
 	}
 	if direct.Skipped = m.notDirect(private); direct.Skipped == "" {
-		ask(direct, func() []LayerAnswer { return m.fromDirect(ctx, mod) })
+		ask(direct, func() []layerAnswer { return m.fromDirect(ctx, mod) })
 	}
 	wg.Wait()
 	return judge(mod, layers, m.truth(mod, record), m.chain())
@@ -166,9 +166,9 @@ func (m *Machine) notDirect(private bool) string {
 }
 
 // cached returns what the module cache has.
-func (m *Machine) cached(mod module.Version) []LayerAnswer {
-	fail := func(err error) []LayerAnswer {
-		return []LayerAnswer{{File: "zip", Answer: goenv.Absent, Detail: err.Error()}}
+func (m *Machine) cached(mod module.Version) []layerAnswer {
+	fail := func(err error) []layerAnswer {
+		return []layerAnswer{{File: "zip", Answer: goenv.Absent, Detail: err.Error()}}
 	}
 	dir := m.goVariable("GOMODCACHE")
 	if dir == "" {
@@ -179,13 +179,13 @@ func (m *Machine) cached(mod module.Version) []LayerAnswer {
 		return fail(errors.New("there is no module cache"))
 	}
 	defer root.Close()
-	var list []LayerAnswer
+	var list []layerAnswer
 	for _, kind := range []modproxy.Kind{modproxy.Info, modproxy.Mod, modproxy.Zip} {
 		file, err := modproxy.File{Path: mod.Path, Version: mod.Version, Kind: kind}.URLPath()
 		if err != nil {
 			return fail(err)
 		}
-		a := LayerAnswer{File: string(kind)}
+		a := layerAnswer{File: string(kind)}
 		f, err := root.Open(file)
 		if err != nil {
 			a.Answer, a.Detail = goenv.Absent, "not in the cache"
@@ -200,7 +200,7 @@ func (m *Machine) cached(mod module.Version) []LayerAnswer {
 }
 
 // read judges the form of a file and takes its hash.
-func (a *LayerAnswer) read(mod module.Version, kind modproxy.Kind, f *os.File) {
+func (a *layerAnswer) read(mod module.Version, kind modproxy.Kind, f *os.File) {
 	var data []byte
 	info, err := f.Stat()
 	if err == nil && kind != modproxy.Zip {
@@ -218,7 +218,7 @@ func (a *LayerAnswer) read(mod module.Version, kind modproxy.Kind, f *os.File) {
 }
 
 // small judges an .info or a .mod.
-func (a *LayerAnswer) small(mod module.Version, kind modproxy.Kind, data []byte) {
+func (a *layerAnswer) small(mod module.Version, kind modproxy.Kind, data []byte) {
 	var info struct{ Version string }
 	switch {
 	case kind == modproxy.Mod && modfile.ModulePath(data) == "":
@@ -233,7 +233,7 @@ func (a *LayerAnswer) small(mod module.Version, kind modproxy.Kind, data []byte)
 }
 
 // zip takes the hash of a zip.
-func (a *LayerAnswer) zip(f io.ReaderAt, size int64) {
+func (a *layerAnswer) zip(f io.ReaderAt, size int64) {
 	hash, err := checksum.HashZip(f, size)
 	if err != nil {
 		a.Answer, a.Detail = goenv.Garbage, modproxy.Line(err.Error())
@@ -255,14 +255,14 @@ func (m *Machine) client(base *url.URL, login Login) (*modproxy.Client, func()) 
 }
 
 // fromProxy asks a proxy for the three files of a version.
-func (m *Machine) fromProxy(ctx context.Context, e policy.Entry, mod module.Version) []LayerAnswer {
+func (m *Machine) fromProxy(ctx context.Context, e policy.Entry, mod module.Version) []layerAnswer {
 	base, err := url.Parse(e.URL)
 	if err != nil || policy.ForbiddenHost(base.Hostname()) != "" && base.Scheme != "file" {
-		return []LayerAnswer{{File: "info", Answer: goenv.Unreachable, Detail: "an address that is never asked"}}
+		return []layerAnswer{{File: "info", Answer: goenv.Unreachable, Detail: "an address that is never asked"}}
 	}
 	c, done := m.client(base, m.Logins[e.Name])
 	defer done()
-	var list []LayerAnswer
+	var list []layerAnswer
 	for _, kind := range []modproxy.Kind{modproxy.Info, modproxy.Mod, modproxy.Zip} {
 		path, err := modproxy.File{Path: mod.Path, Version: mod.Version, Kind: kind}.URLPath()
 		if err != nil {
@@ -298,7 +298,7 @@ func (h heard) Read(p []byte) (int, error) {
 
 // fetch asks for one file; its memory is bounded, a zip goes to the disk. It
 // waits as long as something comes, and otherwise no longer than patience.
-func fetch(ctx context.Context, patience time.Duration, c *modproxy.Client, mod module.Version, kind modproxy.Kind, path string) (a LayerAnswer) {
+func fetch(ctx context.Context, patience time.Duration, c *modproxy.Client, mod module.Version, kind modproxy.Kind, path string) (a layerAnswer) {
 	a.File = string(kind)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -349,7 +349,7 @@ const timeOver = "the time was over before it was done"
 
 // fail notes why there is no file. A cause of errSilent is the layer's own
 // fault; any other end of ctx is not.
-func (a *LayerAnswer) fail(ctx context.Context, err error) {
+func (a *layerAnswer) fail(ctx context.Context, err error) {
 	a.Answer, a.Detail = goenv.Unreachable, modproxy.Line(err.Error())
 	e, ok := errors.AsType[*modproxy.Error](err)
 	switch {

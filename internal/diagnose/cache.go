@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -115,18 +116,6 @@ func (s *cacheScan) walk(ctx context.Context, root *os.Root) {
 	})
 }
 
-// readIn reads a file below root, of at most limit bytes.
-func readIn(root *os.Root, file string, limit int64) ([]byte, error) {
-	info, err := root.Stat(file)
-	if err == nil && info.Size() > limit {
-		err = errTooLarge
-	}
-	if err != nil {
-		return nil, err
-	}
-	return root.ReadFile(file)
-}
-
 // excerpt shows how bad content begins.
 func excerpt(data []byte) string {
 	if len(strings.TrimSpace(string(data))) == 0 {
@@ -138,10 +127,10 @@ func excerpt(data []byte) string {
 // badMod says what is wrong with a .mod file, "" if nothing is: any module's
 // has a line "module".
 func badMod(root *os.Root, file string) string {
-	data, err := readIn(root, file, maxDotMod)
+	data, err := files.ReadIn(root, file, maxDotMod)
 	switch {
-	case errors.Is(err, errTooLarge):
-		return err.Error()
+	case errors.Is(err, files.ErrTooLarge):
+		return reason(err).Error()
 	case err != nil:
 		return ""
 	case modfile.ModulePath(data) == "":
@@ -152,11 +141,11 @@ func badMod(root *os.Root, file string) string {
 
 // badInfo says what is wrong with an .info file.
 func badInfo(root *os.Root, file string) string {
-	data, err := readIn(root, file, maxDotInfo)
+	data, err := files.ReadIn(root, file, maxDotInfo)
 	var info struct{ Version string }
 	switch {
-	case errors.Is(err, errTooLarge):
-		return err.Error()
+	case errors.Is(err, files.ErrTooLarge):
+		return reason(err).Error()
 	case err != nil:
 		return ""
 	case json.Unmarshal(data, &info) != nil:

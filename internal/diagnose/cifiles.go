@@ -20,7 +20,7 @@ var ciFiles = []string{
 
 // A ciSetting is what the repository's CI files set.
 type ciSetting struct {
-	values  []Assignment
+	values  []assignment
 	dockers []dockerfile
 }
 
@@ -43,7 +43,7 @@ func (m *Machine) readCI() (c ciSetting) {
 			values := parseCI(f, string(data))
 			c.values = append(c.values, values...)
 			if strings.Contains(filepath.Base(f), "Dockerfile") {
-				sets := slices.ContainsFunc(values, func(v Assignment) bool { return v.Name == "GOPROXY" })
+				sets := slices.ContainsFunc(values, func(v assignment) bool { return v.Name == "GOPROXY" })
 				c.dockers = append(c.dockers, dockerfile{f, goRun(string(data)), sets || argGOPROXY.Match(data)})
 			}
 		}

@@ -12,8 +12,8 @@ import (
 // parseCI returns what a CI file sets. Its name says of which kind it is, and
 // so where a shell reads a value and where nobody takes quotes away. What CI
 // itself fills in is left out.
-func parseCI(file, text string) []Assignment {
-	var list []Assignment
+func parseCI(file, text string) []assignment {
+	var list []assignment
 	switch base := filepath.Base(file); {
 	case slices.Contains([]string{".yml", ".yaml"}, filepath.Ext(base)):
 		list = yamlSets(text)
@@ -24,7 +24,7 @@ func parseCI(file, text string) []Assignment {
 	default:
 		list = linesSet(text, 1, shellLine)
 	}
-	list = slices.DeleteFunc(list, func(a Assignment) bool { return strings.Contains(a.Value, "${{") })
+	list = slices.DeleteFunc(list, func(a assignment) bool { return strings.Contains(a.Value, "${{") })
 	for i := range list {
 		list[i].File = file
 	}
@@ -33,7 +33,7 @@ func parseCI(file, text string) []Assignment {
 
 // linesSet returns what the lines of a text set, of which the first has the
 // number n.
-func linesSet(text string, n int, read func(line string) []Assignment) (list []Assignment) {
+func linesSet(text string, n int, read func(line string) []assignment) (list []assignment) {
 	for line := range strings.Lines(text) {
 		for _, a := range read(strings.TrimRight(line, "\r\n")) {
 			a.Line = n
@@ -45,7 +45,7 @@ func linesSet(text string, n int, read func(line string) []Assignment) (list []A
 }
 
 // shellLine returns what a line for a shell sets, if only for one command.
-func shellLine(line string) (list []Assignment) {
+func shellLine(line string) (list []assignment) {
 	line = strings.TrimSpace(line)
 	for _, call := range []string{"sh '", `sh "`} { // of a Jenkinsfile
 		line = strings.TrimPrefix(line, call)
@@ -59,15 +59,15 @@ func shellLine(line string) (list []Assignment) {
 			if !ok || name == "" {
 				break
 			}
-			list = append(list, Assignment{Name: name, Value: value, Computed: w.computed, Cut: w.cut})
+			list = append(list, assignment{Name: name, Value: value, Computed: w.computed, Cut: w.cut})
 		}
 	}
 	return list
 }
 
 // literal returns a variable whose value no shell reads.
-func literal(name, value string) Assignment {
-	return Assignment{Name: name, Value: value, Computed: strings.Contains(value, "$")}
+func literal(name, value string) assignment {
+	return assignment{Name: name, Value: value, Computed: strings.Contains(value, "$")}
 }
 
 // makeExport matches a variable that make hands on to commands, quotes included.
@@ -75,7 +75,7 @@ var makeExport = regexp.MustCompile(`^export\s+(\w+)\s*(?:\?|::?)?=\s*(.*?)\s*(?
 
 // makeLine returns what a line of a Makefile sets: a shell reads those of
 // recipes alone.
-func makeLine(line string) []Assignment {
+func makeLine(line string) []assignment {
 	if recipe, ok := strings.CutPrefix(line, "\t"); ok {
 		list := shellLine(strings.TrimLeft(recipe, " \t@-+"))
 		for i := range list { // make computes within any quotes
@@ -84,16 +84,16 @@ func makeLine(line string) []Assignment {
 		return list
 	}
 	if match := makeExport.FindStringSubmatch(line); match != nil {
-		return []Assignment{literal(match[1], match[2])}
+		return []assignment{literal(match[1], match[2])}
 	}
 	return nil
 }
 
 // dockerSets returns what a Dockerfile sets. An instruction goes on in the next
 // line after a backslash.
-func dockerSets(text string) []Assignment {
+func dockerSets(text string) []assignment {
 	verb := ""
-	return linesSet(text, 1, func(line string) []Assignment {
+	return linesSet(text, 1, func(line string) []assignment {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "#") {
 			return nil
@@ -120,9 +120,9 @@ func dockerSets(text string) []Assignment {
 
 // dockerPairs returns what stands behind ENV or ARG; begin says that it stands
 // in the instruction's first line.
-func dockerPairs(pairs string, begin bool) (list []Assignment) {
+func dockerPairs(pairs string, begin bool) (list []assignment) {
 	if name, value, ok := strings.Cut(pairs, " "); ok && begin && !strings.Contains(name, "=") {
-		return []Assignment{literal(name, strings.TrimSpace(value))} // the old form
+		return []assignment{literal(name, strings.TrimSpace(value))} // the old form
 	}
 	for word := range strings.FieldsSeq(pairs) {
 		if name, value, ok := strings.Cut(word, "="); ok && name != "" {
@@ -140,7 +140,7 @@ var variableName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 // yamlSets returns what a CI file in YAML sets: by a key that is a variable's
 // name, by an item NAME=VALUE of "environment", or in a shell's text. Of a file
 // that is no YAML that is nothing: CI itself says what is wrong with it.
-func yamlSets(text string) (list []Assignment) {
+func yamlSets(text string) (list []assignment) {
 	d := yaml.NewDecoder(strings.NewReader(text))
 	for {
 		var doc yaml.Node
@@ -153,11 +153,11 @@ func yamlSets(text string) (list []Assignment) {
 
 // nodeSets returns what a node below key sets. Values that stand elsewhere
 // (aliases) and those of tags that only CI knows are left out.
-func nodeSets(key string, n *yaml.Node) (list []Assignment) {
-	one := func(name, value string) []Assignment {
+func nodeSets(key string, n *yaml.Node) (list []assignment) {
+	one := func(name, value string) []assignment {
 		a := literal(name, value)
 		a.Line = n.Line
-		return []Assignment{a}
+		return []assignment{a}
 	}
 	name, value, pair := strings.Cut(n.Value, "=")
 	switch named := variableName.MatchString(key); {

@@ -27,18 +27,18 @@ type repository struct{ root, vcs, url string }
 
 // fromDirect finds the repository of a module as go does, and asks it for the
 // version's tag. Nothing is cloned.
-func (m *Machine) fromDirect(ctx context.Context, mod module.Version) []LayerAnswer {
-	meta := LayerAnswer{File: "meta"}
+func (m *Machine) fromDirect(ctx context.Context, mod module.Version) []layerAnswer {
+	meta := layerAnswer{File: "meta"}
 	repo, err := m.repository(ctx, mod.Path)
 	if err != nil {
 		meta.Answer, meta.Detail = goenv.Unreachable, modproxy.Line(err.Error())
 		if errors.Is(err, context.DeadlineExceeded) {
 			meta.Answer, meta.late = goenv.Hang, ctx.Err() != nil
 		}
-		return []LayerAnswer{meta}
+		return []layerAnswer{meta}
 	}
 	meta.Detail = repo.vcs + " " + goenv.Redact(repo.url)
-	tag := LayerAnswer{File: "tag"}
+	tag := layerAnswer{File: "tag"}
 	switch {
 	case repo.vcs != "git":
 		tag.Detail = "not asked: it is no git repository"
@@ -50,7 +50,7 @@ func (m *Machine) fromDirect(ctx context.Context, mod module.Version) []LayerAns
 		tag.Answer, tag.Detail = m.tag(ctx, repo, mod)
 		tag.late = tag.Answer == goenv.Hang
 	}
-	return []LayerAnswer{meta, tag}
+	return []layerAnswer{meta, tag}
 }
 
 // repository returns where a module is developed: by its name for the hosts

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -15,12 +16,12 @@ import (
 // Git is what the git command is set to.
 type Git struct {
 	Path   string // "" if there is none
-	Config []GitSetting
+	Config []gitSetting
 	Err    string // why there is no Config
 }
 
-// A GitSetting is one value of git's configuration.
-type GitSetting struct {
+// A gitSetting is one value of git's configuration.
+type gitSetting struct {
 	Key, Value string // the key's section and name are in lower case
 	File       string // "" if it comes from elsewhere
 	Line       int    // 0 if unknown
@@ -41,7 +42,7 @@ func (m *Machine) readGit(ctx context.Context) (g Git) {
 	fields := strings.Split(out, "\x00")
 	for i := 0; i+1 < len(fields); i += 2 {
 		key, value, _ := strings.Cut(fields[i+1], "\n")
-		s := GitSetting{Key: key, Value: value}
+		s := gitSetting{Key: key, Value: value}
 		if file, ok := strings.CutPrefix(fields[i], "file:"); ok {
 			s.File, s.Line = file, gitLine(file, value)
 		}
@@ -52,7 +53,7 @@ func (m *Machine) readGit(ctx context.Context) (g Git) {
 
 // gitLine finds the line of a value, which git does not tell.
 func gitLine(file, value string) int {
-	data, err := readFile(file, maxFile)
+	data, err := files.Read(file, maxFile)
 	if err != nil {
 		return 0
 	}
@@ -81,7 +82,7 @@ func (g Git) rewrites() (list []rewrite) {
 
 type rewrite struct {
 	base string
-	GitSetting
+	gitSetting
 }
 
 // shown returns the base without secrets. The user of ssh is none: it is "git".
@@ -117,7 +118,7 @@ func (m *Machine) replaced(w rewrite, base, value string) string {
 }
 
 // where returns git's option for the file of a setting.
-func (s GitSetting) where() string {
+func (s gitSetting) where() string {
 	if !filepath.IsAbs(s.File) {
 		return "--local" // git names its repository's own file like that
 	}
@@ -198,7 +199,7 @@ func insteadOfJoins(_ context.Context, m *Machine) Result {
 		r.Findings = append(r.Findings, Finding{
 			Severity: report.Error, Place: m.place(w.File, w.Line),
 			Message: fmt.Sprintf("git makes of %s the URL %s", goenv.Redact(strings.TrimSuffix(w.Value, "/"))+"/org/repo", strings.Replace(sample, w.base, w.shown(), 1)),
-			Fix:     m.replaced(w, joining(rewrite{w.shown(), w.GitSetting}), goenv.Redact(w.Value)),
+			Fix:     m.replaced(w, joining(rewrite{w.shown(), w.gitSetting}), goenv.Redact(w.Value)),
 		})
 	}
 	return r

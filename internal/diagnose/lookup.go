@@ -35,7 +35,7 @@ func (m *Machine) routes(db goenv.SumDB, private bool) (list []route) {
 
 // fromDatabase asks the checksum database: at the URL of GOSUMDB, else through
 // the first proxy that passes it on, whose word is final, else at its own host.
-func (m *Machine) fromDatabase(ctx context.Context, mod module.Version, private bool) (a LayerAnswer, record *checksum.Record) {
+func (m *Machine) fromDatabase(ctx context.Context, mod module.Version, private bool) (a layerAnswer, record *checksum.Record) {
 	a.File = "lookup"
 	db, err := goenv.ParseSumDB(m.setting("GOSUMDB"))
 	path := ""
@@ -59,7 +59,7 @@ func (m *Machine) fromDatabase(ctx context.Context, mod module.Version, private 
 
 // lookUp asks one route for a record, and notes in a why there is none. final
 // says that go would ask no other.
-func (m *Machine) lookUp(ctx context.Context, r route, path string, mod module.Version, key string, a *LayerAnswer) (record *checksum.Record, final bool) {
+func (m *Machine) lookUp(ctx context.Context, r route, path string, mod module.Version, key string, a *layerAnswer) (record *checksum.Record, final bool) {
 	base, err := url.Parse(r.base)
 	if err != nil {
 		return nil, false

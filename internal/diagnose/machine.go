@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/netrc"
 	"github.com/org/goproxy-setup/internal/policy"
@@ -76,10 +76,10 @@ type Config struct {
 type Machine struct {
 	Config
 	Settings goenv.Sources
-	Go       GoCommand
-	Shell    []Assignment // in the order in which shells read them
+	Go       goCommand
+	Shell    []assignment // in the order in which shells read them
 	Git      Git
-	Netrc    NetrcFile
+	Netrc    netrcFile
 	Work     workspace
 	ci       ciSetting
 
@@ -93,16 +93,16 @@ type Machine struct {
 	cache  cacheScan
 }
 
-// A GoCommand is the go command that PATH leads to.
-type GoCommand struct {
+// A goCommand is the go command that PATH leads to.
+type goCommand struct {
 	Path string            // "" if there is none
 	Env  map[string]string // of "go env -json"
 	Err  string            // why there is no Env
 	Late bool              // it did not answer in time, which is no fault of its own
 }
 
-// A NetrcFile is the file with logins that the go command reads.
-type NetrcFile struct {
+// A netrcFile is the file with logins that the go command reads.
+type netrcFile struct {
 	Path     string
 	Text     string
 	Mode     fs.FileMode
@@ -119,9 +119,9 @@ func Read(ctx context.Context, c Config) *Machine {
 	m := &Machine{Config: c}
 	over, stop := lingering(ctx)
 	defer stop()
-	goCommand, git := begin(func() GoCommand { return m.readGo(ctx) }), begin(func() Git { return m.readGit(ctx) })
+	goAsked, git := begin(func() goCommand { return m.readGo(ctx) }), begin(func() Git { return m.readGit(ctx) })
 	shell, netrc, ci := begin(m.readShell), begin(m.readNetrc), begin(m.readCI)
-	m.note(goAnswer, await(over, goCommand, &m.Go))
+	m.note(goAnswer, await(over, goAsked, &m.Go))
 	m.note(gitSettings, await(over, git, &m.Git))
 	m.note(shellSettings, await(over, shell, &m.Shell))
 	m.note(logins, await(over, netrc, &m.Netrc))
@@ -129,7 +129,7 @@ func Read(ctx context.Context, c Config) *Machine {
 	m.Settings = goenv.Sources{Over: c.Over, Getenv: c.Getenv, User: c.User}
 	if root := m.Go.Env["GOROOT"]; root != "" {
 		m.Settings.GOROOT.Path = filepath.Join(root, "go.env")
-		m.Settings.GOROOT.Data, _ = readFile(m.Settings.GOROOT.Path, maxFile) // an installation without one has no defaults
+		m.Settings.GOROOT.Data, _ = files.Read(m.Settings.GOROOT.Path, maxFile) // an installation without one has no defaults
 	}
 	if m.Policy.Chain == nil {
 		m.Policy, m.Logins, _ = Chain(m.setting("GOPROXY")) // a check says what is wrong with it
@@ -220,7 +220,7 @@ func (m *Machine) find(name string) []string {
 
 // readGo asks the go command for its settings. It never lets go become another
 // version first, which may take a download.
-func (m *Machine) readGo(ctx context.Context) (g GoCommand) {
+func (m *Machine) readGo(ctx context.Context) (g goCommand) {
 	list := m.find("go")
 	if len(list) == 0 {
 		return g
@@ -237,8 +237,8 @@ func (m *Machine) readGo(ctx context.Context) (g GoCommand) {
 }
 
 // readShell reads the files that shells read.
-func (m *Machine) readShell() []Assignment {
-	var list []Assignment
+func (m *Machine) readShell() []assignment {
+	var list []assignment
 	for _, pattern := range shellFiles {
 		base := m.Etc
 		rest, system := strings.CutPrefix(pattern, "etc/")
@@ -248,9 +248,9 @@ func (m *Machine) readShell() []Assignment {
 			}
 			rest = strings.TrimPrefix(pattern, "~/")
 		}
-		files, _ := filepath.Glob(filepath.Join(base, filepath.FromSlash(rest))) // ours: never malformed
-		for _, f := range files[:min(len(files), maxFiles)] {
-			if data, err := readFile(f, maxFile); err == nil {
+		paths, _ := filepath.Glob(filepath.Join(base, filepath.FromSlash(rest))) // ours: never malformed
+		for _, f := range paths[:min(len(paths), maxFiles)] {
+			if data, err := files.Read(f, maxFile); err == nil {
 				list = append(list, parseShell(f, string(data))...)
 			}
 		}
@@ -260,18 +260,18 @@ func (m *Machine) readShell() []Assignment {
 
 // assigned returns where a shell's file gives a variable its value of the
 // environment, and whether there is one. The last file wins.
-func (m *Machine) assigned(name string) (Assignment, bool) {
+func (m *Machine) assigned(name string) (assignment, bool) {
 	value := m.Getenv(name)
 	for _, a := range slices.Backward(m.Shell) {
 		if a.Name == name && value != "" && (a.Value == value || a.Computed) {
 			return a, true
 		}
 	}
-	return Assignment{}, false
+	return assignment{}, false
 }
 
 // readNetrc reads the file that go takes logins from.
-func (m *Machine) readNetrc() (n NetrcFile) {
+func (m *Machine) readNetrc() (n netrcFile) {
 	n.Path = m.Getenv("NETRC")
 	if n.Path == "" && m.Home != "" {
 		n.Path = filepath.Join(m.Home, ".netrc")
@@ -290,58 +290,25 @@ func (m *Machine) readNetrc() (n NetrcFile) {
 	}
 	n.Mode = info.Mode()
 	var data []byte
-	if data, n.Err = readFile(n.Path, maxFile); n.Err == nil {
+	if data, n.Err = files.Read(n.Path, maxFile); n.Err == nil {
 		n.Text = string(data)
 		n.Machines = netrc.Parse(n.Text)
 	}
 	return n
 }
 
-var errNotRegular = errors.New("not a regular file")
-var errTooLarge = errors.New("larger than any file of its kind")
-
-// readFile reads a regular file of at most limit bytes. It waits for no pipe.
-func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, &fs.PathError{Op: "reading", Path: path, Err: errNotRegular}
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = &fs.PathError{Op: "reading", Path: path, Err: errTooLarge}
-	}
-	return data, err
-}
-
-// readTree reads a file of the work tree, as [readFile] does.
+// readTree reads a file of the work tree, as [files.Read] does.
 func (m *Machine) readTree(path string, limit int64) ([]byte, error) {
 	rel, err := filepath.Rel(m.Tree, path)
 	if m.Tree == "" || err != nil || !filepath.IsLocal(rel) {
-		return readFile(path, limit)
+		return files.Read(path, limit)
 	}
 	root, err := os.OpenRoot(m.Tree)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	info, err := root.Stat(rel)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, &fs.PathError{Op: "reading", Path: path, Err: errNotRegular}
-	case info.Size() > limit:
-		return nil, &fs.PathError{Op: "reading", Path: path, Err: errTooLarge}
-	}
-	return root.ReadFile(rel)
+	return files.ReadIn(root, rel, limit)
 }
 
 // place returns the position in a file as a report has it: relative to the

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/report"
 )
 
@@ -55,7 +56,7 @@ func (m *Machine) hosts() []string {
 // the caller added.
 func (m *Machine) nameServers() []string {
 	var list []string
-	data, err := readFile(filepath.Join(m.Etc, "resolv.conf"), maxFile)
+	data, err := files.Read(filepath.Join(m.Etc, "resolv.conf"), maxFile)
 	if err == nil {
 		for line := range strings.Lines(string(data)) {
 			if f := strings.Fields(line); len(f) >= 2 && f[0] == "nameserver" {
@@ -215,7 +216,7 @@ func addresses(m dnsmessage.Message) (list []netip.Addr) {
 // address: it stays when the proxy moves.
 func hostsFile(_ context.Context, m *Machine) Result {
 	file := filepath.Join(m.Etc, "hosts")
-	data, err := readFile(file, maxFile)
+	data, err := files.Read(file, maxFile)
 	hosts := m.hosts()
 	if err != nil || len(hosts) == 0 {
 		return skipped("no proxy has a name that this machine resolves, or there is no hosts file")

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/net/http/httpproxy"
 
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/report"
@@ -352,7 +353,7 @@ func certFiles(_ context.Context, m *Machine) Result {
 	var r Result
 	if file != "" {
 		f := Finding{Place: m.origin("SSL_CERT_FILE"), Fix: "correct the path, or unset it"}
-		data, err := readFile(file, 16<<20)
+		data, err := files.Read(file, 16<<20)
 		if err != nil {
 			f.Message = fmt.Sprintf("SSL_CERT_FILE names %s: %v", file, reason(err))
 		} else if !x509.NewCertPool().AppendCertsFromPEM(data) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/policy"
 	"github.com/org/goproxy-setup/internal/report"
@@ -136,7 +137,7 @@ func withoutEffect(_ context.Context, m *Machine) Result {
 func shellFilesDiffer(_ context.Context, m *Machine) Result {
 	var r Result
 	for _, name := range watched {
-		var last *Assignment
+		var last *assignment
 		for i, a := range m.Shell {
 			if a.Name == name {
 				last = &m.Shell[i]
@@ -187,7 +188,7 @@ func envFileNotRead(_ context.Context, m *Machine) Result {
 		if file == m.userFile() {
 			continue
 		}
-		data, err := readFile(file, maxFile)
+		data, err := files.Read(file, maxFile)
 		if err != nil || !strings.Contains("\n"+string(data), "\nGO") {
 			continue
 		}
@@ -212,7 +213,7 @@ func envFileUnreadable(_ context.Context, m *Machine) Result {
 	if file == "" {
 		return skipped("there is no file of \"go env -w\"")
 	}
-	data, err := readFile(file, maxFile)
+	data, err := files.Read(file, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Result{Seen: file + " does not exist"}

@@ -9,8 +9,8 @@ import (
 	"github.com/org/goproxy-setup/internal/goenv"
 )
 
-// An Assignment is a line of a file of a shell that gives a variable a value.
-type Assignment struct {
+// An assignment is a line of a file of a shell that gives a variable a value.
+type assignment struct {
 	Name  string
 	Value string // without quotes
 	File  string
@@ -24,7 +24,7 @@ type Assignment struct {
 }
 
 // quoted returns the value as one word for a shell, without secrets.
-func (a Assignment) quoted() string {
+func (a assignment) quoted() string {
 	word := goenv.RedactSetting(a.Name, a.Value)
 	hidden := word != a.Value && strings.ContainsAny(a.Value, "@?")
 	if a.Computed && !strings.ContainsAny(word, "\"\\`") {
@@ -57,8 +57,8 @@ var watched = []string{
 // shell, of fish or of csh. It reads line by line and runs nothing, so it sees
 // assignments that a condition may skip; values that a shell would compute are
 // marked.
-func parseShell(file, text string) []Assignment {
-	var list []Assignment
+func parseShell(file, text string) []assignment {
+	var list []assignment
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
@@ -73,8 +73,8 @@ func parseShell(file, text string) []Assignment {
 }
 
 // parseLine returns the assignments of one line.
-func parseLine(line string, fish bool) []Assignment {
-	var list []Assignment
+func parseLine(line string, fish bool) []assignment {
+	var list []assignment
 	for _, words := range shellWords(line) {
 		list = append(list, parseCommand(words, fish)...)
 	}
@@ -82,31 +82,31 @@ func parseLine(line string, fish bool) []Assignment {
 }
 
 // parseCommand returns the assignments that stay after a command was run.
-func parseCommand(words []shellWordOf, fish bool) []Assignment {
+func parseCommand(words []shellWordOf, fish bool) []assignment {
 	switch name := words[0].text; {
 	case name == "set" && fish:
 		return fishSet(words[1:])
 	case name == "setenv" && len(words) == 3: // csh
-		return []Assignment{{Name: words[1].text, Value: words[2].text, Computed: words[2].computed, Cut: words[2].cut}}
+		return []assignment{{Name: words[1].text, Value: words[2].text, Computed: words[2].computed, Cut: words[2].cut}}
 	case slices.Contains([]string{"export", "declare", "typeset", "readonly"}, name):
 		words = words[1:]
 		for len(words) > 0 && strings.HasPrefix(words[0].text, "-") {
 			words = words[1:]
 		}
 	}
-	var list []Assignment
+	var list []assignment
 	for _, w := range words {
 		name, value, ok := strings.Cut(w.text, "=")
 		if !ok {
 			return nil // "NAME=VALUE COMMAND" sets it for that command alone
 		}
-		list = append(list, Assignment{Name: name, Value: value, Computed: w.computed, Cut: w.cut})
+		list = append(list, assignment{Name: name, Value: value, Computed: w.computed, Cut: w.cut})
 	}
 	return list
 }
 
 // fishSet returns the assignment of fish's "set -gx NAME VALUE".
-func fishSet(words []shellWordOf) []Assignment {
+func fishSet(words []shellWordOf) []assignment {
 	exported := false
 	for len(words) > 0 && strings.HasPrefix(words[0].text, "-") {
 		flag := words[0].text
@@ -116,7 +116,7 @@ func fishSet(words []shellWordOf) []Assignment {
 	if !exported || len(words) != 2 {
 		return nil
 	}
-	return []Assignment{{Name: words[0].text, Value: words[1].text, Computed: words[1].computed, Cut: words[1].cut}}
+	return []assignment{{Name: words[0].text, Value: words[1].text, Computed: words[1].computed, Cut: words[1].cut}}
 }
 
 // A shellWordOf is one word of a command.

@@ -15,7 +15,7 @@ import (
 // that is not what it should be.
 type Verdict struct {
 	Module module.Version
-	Layers []Layer
+	Layers []layer
 	Guilty []string // names of layers, or "go.sum"; none if nobody is to blame
 	Text   string   // one sentence for people
 	Next   string   // what to do, "" if nothing
@@ -24,7 +24,7 @@ type Verdict struct {
 
 // judge compares what the layers have with each other and with the truth. It
 // is pure.
-func judge(mod module.Version, layers []Layer, truth hashes, chain namedChain) Verdict {
+func judge(mod module.Version, layers []layer, truth hashes, chain namedChain) Verdict {
 	v := Verdict{Module: mod, Layers: layers, wrong: map[string]string{}}
 	if truth.from == "" {
 		truth = agreed(layers)
@@ -34,8 +34,8 @@ func judge(mod module.Version, layers []Layer, truth hashes, chain namedChain) V
 			v.wrong[l.Name] = why
 		}
 	}
-	proxies := v.of(ProxyLayer)
-	served := slices.IndexFunc(proxies, func(l Layer) bool { return l.answered() && v.wrong[l.Name] == "" }) >= 0
+	proxies := v.of(proxyLayer)
+	served := slices.IndexFunc(proxies, func(l layer) bool { return l.answered() && v.wrong[l.Name] == "" }) >= 0
 	switch {
 	case truth.conflict != "":
 		v.blame("go.sum", truth.conflict, "ask the module's author which is right; if a tag was moved, take a newer version, and remove the lines of this one from go.sum")
@@ -61,7 +61,7 @@ func judge(mod module.Version, layers []Layer, truth hashes, chain namedChain) V
 func (v *Verdict) late() string {
 	var names []string
 	for _, l := range v.Layers {
-		if slices.ContainsFunc(l.Answers, func(a LayerAnswer) bool { return a.late }) {
+		if slices.ContainsFunc(l.Answers, func(a layerAnswer) bool { return a.late }) {
 			names = append(names, l.Name)
 		}
 	}
@@ -70,7 +70,7 @@ func (v *Verdict) late() string {
 
 // fault says what is wrong with a layer's bytes; nothing is wrong with having
 // none.
-func (l Layer) fault(truth hashes) string {
+func (l layer) fault(truth hashes) string {
 	for _, a := range l.Answers {
 		want := map[string]string{"mod": truth.mod, "zip": truth.zip}[a.File]
 		switch {
@@ -85,7 +85,7 @@ func (l Layer) fault(truth hashes) string {
 
 // agreed returns the hashes that most layers have, if there are at least two
 // and nobody else can vouch.
-func agreed(layers []Layer) (h hashes) {
+func agreed(layers []layer) (h hashes) {
 	for _, file := range []string{"zip", "mod"} {
 		count := map[string]int{}
 		for _, l := range layers {
@@ -114,7 +114,7 @@ func sum(count map[string]int) (n int) {
 	return n
 }
 
-func (v *Verdict) of(kind LayerKind) (list []Layer) {
+func (v *Verdict) of(kind layerKind) (list []layer) {
 	for _, l := range v.Layers {
 		if l.Kind == kind && l.Skipped == "" {
 			list = append(list, l)
@@ -129,7 +129,7 @@ func (v *Verdict) blame(name, text, next string) {
 
 // moved reports whether at least two proxies serve the same bytes and these are
 // not the recorded ones.
-func (v *Verdict) moved(proxies []Layer, truth hashes) bool {
+func (v *Verdict) moved(proxies []layer, truth hashes) bool {
 	if truth.zip == "" || truth.from == "the majority" {
 		return false
 	}
@@ -150,7 +150,7 @@ func (v *Verdict) moved(proxies []Layer, truth hashes) bool {
 
 // blameProxies blames the proxies with wrong bytes, and then those that fail
 // while another serves, or where go stops.
-func (v *Verdict) blameProxies(proxies []Layer, served bool, chain namedChain) {
+func (v *Verdict) blameProxies(proxies []layer, served bool, chain namedChain) {
 	var texts []string
 	for _, l := range proxies {
 		if v.wrong[l.Name] != "" {
@@ -186,13 +186,13 @@ func (v *Verdict) blameProxies(proxies []Layer, served bool, chain namedChain) {
 
 // firstFailure returns the first file that a layer could not give, those aside
 // of which that is not known.
-func firstFailure(l Layer) (LayerAnswer, bool) {
+func firstFailure(l layer) (layerAnswer, bool) {
 	for _, a := range l.Answers {
 		if a.Answer != goenv.OK && !a.late {
 			return a, true
 		}
 	}
-	return LayerAnswer{}, false
+	return layerAnswer{}, false
 }
 
 // stop returns the proxy at whose error go ends, "" if it gets all files or goes
@@ -209,7 +209,7 @@ func (v *Verdict) stop(chain namedChain) string {
 
 // answer returns what go makes of a proxy's file.
 func (v *Verdict) answer(name, file string) goenv.Answer {
-	for _, l := range v.of(ProxyLayer) {
+	for _, l := range v.of(proxyLayer) {
 		a, ok := l.get(file)
 		switch {
 		case l.Name != name:
@@ -230,31 +230,31 @@ func (v *Verdict) answer(name, file string) goenv.Answer {
 // blameRest judges when no proxy is to blame: the database, version control,
 // or nobody. If layers were late, the others' word is not the last one.
 func (v *Verdict) blameRest(served, late bool) {
-	for _, l := range v.of(DatabaseLayer) {
+	for _, l := range v.of(databaseLayer) {
 		if a, failed := firstFailure(l); failed && a.Answer != goenv.Absent {
 			v.blame(l.Name, "the checksum database could not be asked: "+a.Detail, "allow its host, or put a proxy that passes it on first; a module in go.sum needs none")
 			return
 		}
 	}
-	direct := v.of(DirectLayer)
+	direct := v.of(directLayer)
 	switch {
 	case served:
 		v.Text = "nobody: every layer that go asks has the same files"
 		if late {
 			v.Text = "nobody: the layers that were done in time have the same files"
 		}
-		if cache := v.of(CacheLayer); len(cache) == 0 || !cache[0].answered() {
+		if cache := v.of(cacheLayer); len(cache) == 0 || !cache[0].answered() {
 			v.Text += ", and the module cache has still to fetch them"
 		}
 	case len(direct) == 1 && direct[0].answered():
 		v.Text = "nobody: no proxy has it, and version control has"
-		if len(v.of(ProxyLayer)) == 0 {
+		if len(v.of(proxyLayer)) == 0 {
 			v.Text = "nobody: version control has it"
 		}
-	case len(direct) == 1 && len(v.of(ProxyLayer)) == 0 && !late:
+	case len(direct) == 1 && len(v.of(proxyLayer)) == 0 && !late:
 		a, _ := firstFailure(direct[0])
 		v.blame("direct", "version control does not give it: "+a.Detail, "check the name and the version, and that git may log in there")
-	case len(v.of(ProxyLayer)) == 0 && len(direct) == 0:
+	case len(v.of(proxyLayer)) == 0 && len(direct) == 0:
 		v.Text = "nobody was asked"
 	case late:
 		v.Text = "nobody, as far as is known: no layer was seen to have it"
@@ -273,7 +273,7 @@ func (v Verdict) Fill(r *report.Report) {
 			p.State, p.Cause = report.Unasked, l.Skipped
 		case v.wrong[l.Name] != "":
 			p.State, p.Class, p.Cause = report.Down, "wrong-content", v.wrong[l.Name]
-		case failed && (a.Answer == goenv.Absent || l.Kind == DirectLayer):
+		case failed && (a.Answer == goenv.Absent || l.Kind == directLayer):
 			p.State, p.Cause = report.Unknown, fmt.Sprintf("%s: %s", a.File, a.Detail)
 		case !failed && !l.answered():
 			p.State, p.Cause = report.Unknown, timeOver

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/org/goproxy-setup/internal/checksum"
+	"github.com/org/goproxy-setup/internal/files"
 	"github.com/org/goproxy-setup/internal/goenv"
 	"github.com/org/goproxy-setup/internal/report"
 )
@@ -48,14 +49,14 @@ type member struct {
 
 // readWorkspace finds go.work and go.mod as go does.
 func (m *Machine) readWorkspace() (w workspace) {
-	if w.gomod = upward(m.Dir, "go.mod"); w.gomod != "" {
+	if w.gomod = files.Nearest(m.Dir, "go.mod"); w.gomod != "" {
 		w.root = filepath.Dir(w.gomod)
 		w.mod, w.modErr = m.readMod(w.gomod)
 	}
 	switch named := m.setting("GOWORK"); named {
 	case "off":
 	case "", "auto":
-		w.gowork = upward(m.Dir, "go.work")
+		w.gowork = files.Nearest(m.Dir, "go.work")
 	default:
 		w.gowork = named
 	}
@@ -102,22 +103,6 @@ func (m *Machine) readMod(file string) (*modfile.File, error) {
 		return nil, err
 	}
 	return modfile.Parse(file, data, nil)
-}
-
-// upward returns the file called name in dir or the nearest directory above
-// it, "" if there is none.
-func upward(dir, name string) string {
-	for {
-		file := filepath.Join(dir, name)
-		if info, err := os.Stat(file); err == nil && !info.IsDir() {
-			return file
-		}
-		above := filepath.Dir(dir)
-		if above == dir {
-			return ""
-		}
-		dir = above
-	}
 }
 
 // workMembers finds members of go.work that are not there.
