@@ -17,24 +17,31 @@ import (
 	"github.com/org/goproxy-setup/internal/render"
 )
 
-// withStore opens the store that options and policy name, alone, for f. Unless
-// create is true, it has to be there.
-func withStore(ctx context.Context, c *call, create bool, f func(s *store.Store, set *setup, a policy.Agent) (int, error)) (int, error) {
-	set, err := openSetup(c)
-	if err != nil {
-		return ExitUsage, err
+// findStore returns the folder of the store that options and policy name. Unless
+// create is true, there has to be one.
+func findStore(ctx context.Context, c *call, create bool) (dir string, set *setup, a policy.Agent, err error) {
+	if set, err = openSetup(c); err != nil {
+		return "", nil, a, err
 	}
 	p, err := loadPolicy(ctx, c, set.job)
 	if err != nil {
-		return ExitUsage, err
+		return "", nil, a, err
 	}
-	a := p.Agent()
-	dir, err := storeDir(c, a)
-	if err != nil {
-		return ExitUsage, err
+	a = p.Agent()
+	if dir, err = storeDir(c, a); err != nil {
+		return "", nil, a, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, "VERSION")); errors.Is(err, fs.ErrNotExist) && !create {
-		return ExitUsage, usagef("name it by --store, or give the policy that the agent has", "there is no store in %s", dir)
+		return "", nil, a, usagef("name it by --store, or give the policy that the agent has", "there is no store in %s", dir)
+	}
+	return dir, set, a, nil
+}
+
+// withStore opens that store, alone, for f.
+func withStore(ctx context.Context, c *call, create bool, f func(s *store.Store, set *setup, a policy.Agent) (int, error)) (int, error) {
+	dir, set, a, err := findStore(ctx, c, create)
+	if err != nil {
+		return ExitUsage, err
 	}
 	s, err := openStore(dir, a.StoreSize, slog.New(slog.NewTextHandler(logWriter{c.Stderr}, nil)))
 	if err != nil {
@@ -133,6 +140,7 @@ func counted(c *call, n *int) func(store.Problem) {
 	}
 }
 
+// forgetPin works beside an agent: a service is not stopped for one version.
 func forgetPin(ctx context.Context, c *call) (int, error) {
 	path, version, ok := "", "", false
 	if len(c.args) > 0 {
@@ -141,25 +149,29 @@ func forgetPin(ctx context.Context, c *call) (int, error) {
 	if !ok {
 		return ExitUsage, usagef("write \"agent forget MODULE@VERSION\"", "forget: which version of which module?")
 	}
-	return withStore(ctx, c, false, func(s *store.Store, _ *setup, _ policy.Agent) (int, error) {
-		forgotten := 0
-		for _, kind := range []modproxy.Kind{modproxy.Zip, modproxy.Mod} {
-			key, err := modproxy.File{Path: path, Version: version, Kind: kind}.URLPath()
-			if err != nil {
-				return ExitUsage, &usageError{err: err}
-			}
-			switch err := s.Unpin(key); {
-			case err == nil:
-				forgotten++
-			case !errors.Is(err, fs.ErrNotExist):
-				return ExitFailed, err
-			}
+	dir, _, _, err := findStore(ctx, c, false)
+	if err != nil {
+		return ExitUsage, err
+	}
+	forgotten := 0
+	for _, kind := range []modproxy.Kind{modproxy.Zip, modproxy.Mod} {
+		key, err := modproxy.File{Path: path, Version: version, Kind: kind}.URLPath()
+		if err != nil {
+			return ExitUsage, &usageError{err: err}
 		}
-		if forgotten == 0 {
-			_, err := fmt.Fprintf(c.Stdout, "%s has no pin\n", render.LogLine(c.args[0]))
-			return ExitNo, err
+		switch err := store.Forget(dir, key); {
+		case err == nil:
+			forgotten++
+		case errors.Is(err, store.ErrVersion):
+			return ExitFailed, usagef("", "%w", err)
+		case !errors.Is(err, fs.ErrNotExist):
+			return ExitFailed, err
 		}
-		_, err := fmt.Fprintf(c.Stdout, "the next fetch of %s counts as its first\n", render.LogLine(c.args[0]))
-		return ExitOK, err
-	})
+	}
+	if forgotten == 0 {
+		_, err := fmt.Fprintf(c.Stdout, "%s has no pin\n", render.LogLine(c.args[0]))
+		return ExitNo, err
+	}
+	_, err = fmt.Fprintf(c.Stdout, "the next fetch of %s counts as its first\n", render.LogLine(c.args[0]))
+	return ExitOK, err
 }
