@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/org/goproxy-setup/internal/agent/store"
 	"github.com/org/goproxy-setup/internal/agent/upstream"
@@ -29,6 +30,7 @@ proxies:
 environments: {default: {chain: [corp, pub]}}
 AGENT
 `)
+	c.Agent.FirstByte, c.Agent.Connect = 10*time.Second, 10*time.Second // a busy machine is no silent proxy
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(corp.CA)
 	c.RootCAs = func(policy.Entry) (*x509.CertPool, error) { return roots, nil }
