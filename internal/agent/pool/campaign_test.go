@@ -31,7 +31,7 @@ func faults() []http.HandlerFunc {
 // campaign asks random proxies, of which the one at a random place is this, for
 // many files at once, again and again.
 func campaign(t *testing.T, c upstream.Config, h http.HandlerFunc, test func(w *world, key string, at int, list []*proxy)) {
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
 				rnd := rand.New(rand.NewPCG(seed, 5))
@@ -45,9 +45,9 @@ func campaign(t *testing.T, c upstream.Config, h http.HandlerFunc, test func(w *
 					c.InFlight = 4 + rnd.IntN(30)
 					list = append(list, w.proxy(h, c))
 				}
-				for round := range 8 {
+				for round := range 5 {
 					var wg sync.WaitGroup
-					for i := range 1 + rnd.IntN(40) {
+					for i := range 1 + rnd.IntN(30) {
 						wg.Go(func() { test(w, fmt.Sprint(round, "-", i), at, list) })
 					}
 					wg.Wait()
