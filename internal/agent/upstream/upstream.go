@@ -36,7 +36,7 @@ type Limits struct {
 	// Only the time counts in which the reader waited for the proxy: a disk that
 	// is slow to take the bytes is not the proxy's fault.
 	Rate   int64
-	Window time.Duration
+	Window time.Duration // tests make it shorter
 }
 
 // DefaultLimits are generous to a proxy that works and short for one that does
@@ -183,7 +183,8 @@ func (u *Upstream) Get(ctx context.Context, path string, force bool) (a *Answer,
 
 // Resume is [Upstream.Get] for the rest of a file, from the URL at which it was
 // begun: where that redirects to may have expired. Answer.From tells whether
-// the proxy sends the whole file instead.
+// the proxy sends the whole file instead. If it has another one, or refuses to
+// send parts, that is the class [Unfit].
 func (u *Upstream) Resume(ctx context.Context, path string, r modproxy.Resume, force bool) (*Answer, func(*Failure), *Failure) {
 	t, refused := u.admit(ctx, force)
 	if refused != nil {
