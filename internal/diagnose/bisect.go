@@ -93,7 +93,14 @@ func (m *Machine) Bisect(ctx context.Context, mod module.Version) Verdict {
 			l.Took = time.Since(start)
 		})
 	}
-	ask(&layers[0], func() []layerAnswer { return m.cached(mod) })
+	over, stop := lingering(ctx)
+	defer stop()
+	ask(&layers[0], func() (list []layerAnswer) {
+		if !await(over, begin(func() []layerAnswer { return m.cached(mod) }), &list) { // a file system hangs
+			list = []layerAnswer{{File: "zip", Answer: goenv.Hang, Detail: timeOver, late: true}}
+		}
+		return list
+	})
 	for i, e := range proxies {
 		l := &layers[i+1]
 		if private {

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -44,6 +45,9 @@ func (m *Machine) readGit(ctx context.Context) (g Git) {
 		key, value, _ := strings.Cut(fields[i+1], "\n")
 		s := gitSetting{Key: key, Value: value}
 		if file, ok := strings.CutPrefix(fields[i], "file:"); ok {
+			if !filepath.IsAbs(file) { // from the top of the repository
+				file = cmp.Or(files.Nearest(m.Dir, file), file)
+			}
 			s.File, s.Line = file, gitLine(file, value)
 		}
 		g.Config = append(g.Config, s)

@@ -216,6 +216,12 @@ var seeds = []seed{
 	{"D44", "git settings that git cannot read", file("~/.gitconfig", "[url\n"), "mend the file", ""},
 	{"D45", "golang.org/x rewritten to where nothing is", git("url.https://github.com/.insteadOf", "https://golang.org/x/"), "url.https://github.com/golang/.insteadOf https://go.googlesource.com/", ""},
 	{"D45", "gopkg.in rewritten to where private code is", both(git("url.ssh://git@github.com/.insteadOf", "https://github.com/acme/"), git("url.ssh://git@github.com/.insteadOf", "https://gopkg.in/")), "--unset-all url.ssh://git@github.com/.insteadOf '^https://gopkg\\.in/$'", ""},
+	{"D45", "gopkg.in rewritten by the repository", func(r *rig) {
+		r.run("git", "init", "-q")
+		r.run("git", "config", "--add", "url.ssh://git@github.com/.insteadOf", "https://gopkg.in/")
+		r.write("below/file", "")
+		r.dir = filepath.Join(r.dir, "below")
+	}, "work/.git/config --unset-all", ""},
 	{"D45", "a token in the rewrite", git("url.https://oauth2:s3cret@github.com/.insteadOf", "https://golang.org/x/"), "take the line out of", ""},
 	{"D45", "gopkg.in rewritten", git("url.https://github.com/go-yaml/.insteadOf", "https://gopkg.in/"), "come through GOPROXY", ""},
 	{"D46", "slash missing in the rewrite", git("url.ssh://git@git.example.com.insteadOf", "https://git.example.com/"), "url.ssh://git@git.example.com/.insteadOf", ""},
