@@ -74,6 +74,7 @@ goproxy_setup_open() {
 # without it.
 goproxy_setup_agent() {
   goproxy_setup_files=${GOPROXY_SETUP_FILES:-$1/agent-$$}
+  rm -f "$goproxy_setup_files.url" # of an agent that was killed
   GOPROXY_SETUP_STORE="${GOPROXY_SETUP_STORE:-$1/store}" "$goproxy_setup_path" agent --listen 127.0.0.1:0 \
     --address-file "$goproxy_setup_files.url" >"$goproxy_setup_files.log" 2>&1 </dev/null &
   goproxy_setup_pid=$!
