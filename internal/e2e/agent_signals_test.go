@@ -36,14 +36,18 @@ func TestAgentSecondSignal(t *testing.T) {
 	for p.Count("example.com/greet/@v/v1.0.0.zip") == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	for i := 0; !strings.Contains(a.logText(), "draining"); i++ {
-		if i == 0 {
-			a.cmd.Process.Signal(syscall.SIGTERM)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 	a.cmd.Process.Signal(syscall.SIGTERM)
-	if err := <-a.exited; err == nil || !strings.Contains(err.Error(), "signal: terminated") {
+	a.await(t, "draining")
+	var err error
+	for ended := false; !ended; { // it hears of the first one in two places, of which this is one
+		a.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err = <-a.exited:
+			ended = true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "signal: terminated") {
 		t.Errorf("the agent ended with %v", err)
 	}
 	a.exited <- nil
@@ -69,9 +73,7 @@ func TestAgentDrains(t *testing.T) {
 		t.Errorf("before: %d", got)
 	}
 	a.cmd.Process.Signal(syscall.SIGTERM)
-	for !strings.Contains(a.logText(), "draining") {
-		time.Sleep(5 * time.Millisecond)
-	}
+	a.await(t, "draining")
 	if ready, served := get("/readyz"), get("/example.com/greet/@v/v1.0.0.mod"); ready != 503 || served != 200 {
 		t.Errorf("draining: ready %d, served %d", ready, served)
 	}
@@ -100,9 +102,7 @@ func TestAgentRenewsItsCertificate(t *testing.T) {
 	before := serial()
 	writeCertificate(t, dir)
 	a.cmd.Process.Signal(syscall.SIGHUP)
-	for !strings.Contains(a.logText(), "policy reloaded") {
-		time.Sleep(5 * time.Millisecond)
-	}
+	a.await(t, "policy reloaded")
 	if after := serial(); after == before {
 		t.Error("the old certificate is still shown")
 	}
@@ -155,13 +155,7 @@ func TestAgentReload(t *testing.T) {
 		t.Helper()
 		write(t, a.cmd.Dir, "policy.yaml", policy)
 		a.cmd.Process.Signal(syscall.SIGHUP)
-		for range 1000 {
-			if strings.Contains(a.logText(), says) {
-				return
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-		t.Fatalf("no %q in the log:\n%s", says, a.logText())
+		a.await(t, says)
 	}
 	reload("version: 1\nchian: [x]\n", `unknown key`)
 	if got := get(mod); got != 404 {

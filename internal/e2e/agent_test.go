@@ -72,6 +72,18 @@ func (a *agentProcess) logText() string {
 	return string(data)
 }
 
+// await waits until the agent's log says something.
+func (a *agentProcess) await(t *testing.T, text string) {
+	t.Helper()
+	for range 4000 {
+		if strings.Contains(a.logText(), text) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("no %q in the log:\n%s", text, a.logText())
+}
+
 // stop ends the agent as an operator does.
 func (a *agentProcess) stop(t *testing.T) {
 	t.Helper()
