@@ -28,6 +28,11 @@ func chainOf(list string) func(*rig) {
 	}
 }
 
+// impatient gives a proxy less time to fall silent.
+func impatient(r *rig) {
+	r.fill = func(m *diagnose.Machine) { m.Policy.Probe.Timeout = 1500 * time.Millisecond }
+}
+
 func goSum(text string) func(*rig) {
 	return func(r *rig) {
 		sums, err := checksum.ParseGoSum("go.sum", []byte(text))
@@ -61,8 +66,8 @@ func TestBisect(t *testing.T) {
 		{"info of another version", chainOf("/wrong-info|/ok=b"), quote, "/wrong-info", "v9.9.9"},
 		{"ten gigabytes of .info", chainOf("/info:endless|/ok=b"), quote, "/info:endless", "larger than any such file"},
 		{"refused", chainOf("REFUSE|/ok=b"), quote, "REFUSE", "connection refused"},
-		{"silent", both(chainOf("SILENT|/ok=b"), (*rig).short), quote, "SILENT", "no answer within the time"},
-		{"stops in the middle of a zip", both(chainOf("/zip:stall|/ok=b"), (*rig).short), quote, "/zip:stall", "no answer within the time"},
+		{"silent", both(chainOf("SILENT|/ok=b"), impatient), quote, "SILENT", "no answer within the time"},
+		{"stops in the middle of a zip", both(chainOf("/zip:stall|/ok=b"), impatient), quote, "/zip:stall", "no answer within the time"},
 		{"two fail", chainOf("/502|/403|/ok=b"), quote, "/502 /403", ""},
 		{"moved tag", chainOf("/ok=a,/zip:wrong-bytes+ok=b,/zip:wrong-bytes+ok=c"), quote, "/zip:wrong-bytes+ok=b /zip:wrong-bytes+ok=c", ""}, // not all agree
 		{"tag moved everywhere", chainOf("/zip:wrong-bytes+ok=b,/zip:wrong-bytes+ok=c"), quote, "direct", "the tag was moved"},
@@ -89,9 +94,9 @@ func TestBisect(t *testing.T) {
 			r := newRig(t)
 			r.env["GOPROXY"] = r.proxy.URL
 			tt.make(r)
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			m := r.machine(t.Context())
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			m := r.machine(ctx)
 			v := m.Bisect(ctx, tt.mod)
 			var want []string
 			for name := range strings.FieldsSeq(tt.guilty) {
@@ -131,7 +136,6 @@ func TestBisectOutOfTime(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.short()
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 				if !strings.HasSuffix(q.URL.Path, ".zip") {
 					r.proxy.ServeHTTP(w, q)
@@ -148,7 +152,7 @@ func TestBisectOutOfTime(t *testing.T) {
 			named := strings.NewReplacer("/", r.proxy.URL+"/", "SLOW", s.URL)
 			r.env["GOPROXY"], r.env["GOSUMDB"] = named.Replace(tt.chain), "off"
 			m := r.machine(t.Context())
-			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			v := m.Bisect(ctx, quote)
 			if got := strings.Join(v.Guilty, " "); got != named.Replace(tt.guilty) || !strings.Contains(v.Text, named.Replace(tt.text)) || strings.Contains(v.Text, named.Replace(tt.not)) {
