@@ -32,7 +32,7 @@ func NearMisses(patterns, modulePath string) []PatternProblem {
 		}
 		if fix, reason := lintPattern(pattern); reason != "" {
 			if covers(fix, modulePath) {
-				near = append(near, PatternProblem{shown(pattern), reason, fix})
+				near = append(near, PatternProblem{shownPattern(pattern), reason, fix})
 			}
 			continue
 		}

@@ -13,7 +13,7 @@ func TestNearMisses(t *testing.T) {
 		{"a.example.com, b.example.com", "b.example.com/x", " b.example.com", BlankInPattern, "b.example.com"},
 		{"https://git.example.com", "git.example.com/x", "https://git.example.com", SchemeInPattern, "git.example.com"},
 		{"https://ci:secret@git.example.com", "git.example.com/x", "https://git.example.com", SchemeInPattern, "git.example.com"},
-		{"oauth2:secret@git.example.com/team", "git.example.com/team/x", "git.example.com/team", UserInPattern, "git.example.com/team"},
+		{"oauth2:secret@git.example.com/team", "git.example.com/team/x", "xxxxx@git.example.com/team", UserInPattern, "git.example.com/team"},
 		{"GitHub.com/acme", "github.com/acme/x", "GitHub.com/acme", UpperCasePattern, "github.com/acme"},
 		{"github.com/Acme", "github.com/acme/x", "github.com/Acme", OtherCase, "github.com/acme"},
 		{"github.com/acme", "github.com/Acme/x/y", "github.com/acme", OtherCase, "github.com/Acme"},

@@ -50,7 +50,7 @@ func LintPatterns(patterns string) []PatternProblem {
 		if reason == "" {
 			continue
 		}
-		problems = append(problems, PatternProblem{shown(pattern), reason, fix})
+		problems = append(problems, PatternProblem{shownPattern(pattern), reason, fix})
 	}
 	return problems
 }

@@ -45,7 +45,7 @@ func TestRedactSetting(t *testing.T) {
 		{"GOSUMDB", knownName + " https://u:s3cret@s.example", knownName + " https://s.example"},
 		{"GOSUMDB", "sum.example.com https://u:s3cret x@s.example", "xxxxx@s.example"},
 		{"GOPRIVATE", "git.example.com, *.corp.example.com", "git.example.com, *.corp.example.com"},
-		{"GONOPROXY", "a.example.com,oauth2:s3cret@gitlab.example.com/team", "a.example.com,gitlab.example.com/team"},
+		{"GONOPROXY", "a.example.com,oauth2:s3cret@gitlab.example.com/team", "a.example.com,xxxxx@gitlab.example.com/team"},
 		{"HTTPS_PROXY", "http://user:s3cret@proxy.corp.example.com:8080", "http://proxy.corp.example.com:8080"},
 		{"HTTPS_PROXY", "http://ci:a,s3cret,b@proxy:8080", "http://proxy:8080"},
 		{"http_proxy", "http://ci:1234,x;s3cret y@proxy", "http://proxy"},

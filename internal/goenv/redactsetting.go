@@ -11,7 +11,11 @@ func RedactSetting(name, value string) string {
 	case "GOPROXY":
 		return RedactChain(value)
 	case "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE":
-		return shownItems(joinLogins(strings.Split(value, ",")))
+		items := joinLogins(strings.Split(value, ","))
+		for i, item := range items {
+			items[i] = shownPattern(item)
+		}
+		return strings.Join(items, ",")
 	case "GOSUMDB":
 		return RedactSumDB(value)
 	case "GOFLAGS":
@@ -92,13 +96,21 @@ func cutLogin(list string) bool {
 // RedactPatterns removes credentials from a list of module patterns that will
 // be used: each item stays one, whatever the others are. Who writes a URL there
 // has a pattern that matches nothing, and maybe a token in it.
-func RedactPatterns(list string) string { return shownItems(strings.Split(list, ",")) }
-
-func shownItems(items []string) string {
+func RedactPatterns(list string) string {
+	items := strings.Split(list, ",")
 	for i, item := range items {
 		items[i] = shown(item)
 	}
 	return strings.Join(items, ",")
+}
+
+// shownPattern redacts a module pattern so that one sees why it matches nothing.
+func shownPattern(pattern string) string {
+	out := shown(pattern)
+	if strings.Contains(pattern, "@") && !strings.Contains(out, "@") && !strings.Contains(out, "://") {
+		return hidden + "@" + out
+	}
+	return out
 }
 
 // RedactSumDB removes credentials from a GOSUMDB. The go command takes them from
