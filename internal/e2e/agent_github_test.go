@@ -188,7 +188,7 @@ func endAgents(t *testing.T, dir string) (ended int) {
 
 // A service container: started before checkout, found by its alias from the
 // action's container and from the job's. In act the workspace is root's, as the
-// job is; on GitHub git has to be told that it may read it.
+// job is, and this image has no git; on GitHub git has to be told to read it.
 func TestAgentWorkflowService(t *testing.T) {
 	image := golangImage(t)
 	p := bridgeProxy(t, proxytest.Options{})
@@ -197,6 +197,7 @@ func TestAgentWorkflowService(t *testing.T) {
 	workflow := agentWorkflow(t,
 		"container: golang:1.26", "container: "+image,
 		"ghcr.io/org/goproxy-setup:v1", releasedImage(t),
+		`- run: git config --global --add safe.directory "$GITHUB_WORKSPACE"`, "- run: command -v go",
 		"environments:\n              default: { chain: [official, goproxy.cn, direct] }", policy,
 		"- run: go build ./...", "- run: go build ./... && go env GOPROXY",
 	)
