@@ -30,8 +30,9 @@ type lab struct {
 	events []Event
 }
 
-// limits make proxies that never answer quick to test with.
-const limits = "\n  limits: {connect: 500ms, first_byte: 300ms}"
+// limits make proxies that never answer quick to test with, and leave a busy
+// machine its time.
+const limits = "\n  limits: {connect: 3s, first_byte: 1s}"
 
 // start starts an agent for the environment "default" of a policy, in which
 // the key "agent" may be written as AGENT.
