@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/org/goproxy-setup/internal/modproxy"
+	"github.com/org/goproxy-setup/internal/policy"
 )
 
 // Access is who may come in by listeners that other machines reach. Clients
@@ -145,12 +146,12 @@ func (s *Server) handler(loopback bool) http.Handler {
 }
 
 // ownHost reports whether a client on this machine may mean the agent by this
-// name. A web page can make a name of its own lead to 127.0.0.1, and read what
-// is served there: whoever asks for such a name is a stranger.
+// name. A web page can make a public name lead to 127.0.0.1, and read what is
+// served there: whoever asks for such a name is a stranger.
 func ownHost(hostport string) bool {
 	host := (&url.URL{Host: hostport}).Hostname()
 	_, err := netip.ParseAddr(host)
-	return err == nil || !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost")
+	return err == nil || policy.PrivateHost(host)
 }
 
 // proven reports whether a client has shown over TLS who it is.

@@ -141,7 +141,7 @@ func TestForeignHost(t *testing.T) {
 	l := start(t, "private: [git.corp.example.com]\nproxies: {corp: {url: \""+p.URL+"\", private: true}}\nenvironments: {default: {chain: [corp]}}\nAGENT\n")
 	h := NewServer(l.Agent, Access{}, nil).handler(true)
 	for host, want := range map[string]int{
-		"127.0.0.1:8765": 200, "[::1]:8765": 200, "localhost:8765": 200, "agent": 200, "x.localhost": 200, "": 200, "evil.example.com:8765": 403, "evil.example.com.": 403,
+		"127.0.0.1:8765": 200, "[::1]:8765": 200, "localhost:8765": 200, "agent": 200, "x.localhost": 200, "host.docker.internal:8765": 200, "192.0.2.1": 200, "": 200, "evil.example.com:8765": 403, "evil.example.com.": 403,
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/git.corp.example.com/team/private/@v/v1.0.0.mod", nil)
 		r.Host = host
