@@ -209,7 +209,7 @@ func (r *agentRun) read(ctx context.Context) error {
 	}
 	r.config = agent.Config{
 		Settings: &set, Agent: p.Agent(), Getenv: r.Getenv,
-		Private: decision.PrivatePatterns(&decision.Input{Settings: set, Inherited: was}), Unlisted: was.GONOSUMDB,
+		Private: decision.PrivatePatterns(&decision.Input{Inherited: was}), Unlisted: was.GONOSUMDB,
 		Credentials: func(e policy.Entry) (string, string, bool) {
 			l, ok := r.creds[e.Name]
 			return l.user, l.password, ok
