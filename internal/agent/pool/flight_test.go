@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/goproxy-setup/internal/agent/store"
 	"github.com/org/goproxy-setup/internal/agent/upstream"
 )
 
@@ -39,6 +40,28 @@ func TestNotKept(t *testing.T) {
 		close(f.done)
 		w.flights[f.name] = f
 		w.wantSource(r, p)
+	})
+}
+
+// Who comes when the file is in the store already gets what his own flight has
+// put there, and not what another one has.
+func TestKeptByAnother(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		corp, pub := w.proxy(fine, upstream.Config{}), w.proxy(fine, upstream.Config{})
+		r := request("example.com/m/@v/v1.0.0.mod", corp)
+		r.Keep = true
+		w.wantSource(r, corp)
+		w.Wait()
+		r = request(r.Key, pub)
+		spool, err := w.store.Spool()
+		if err != nil {
+			t.Fatal(err)
+		}
+		spool.Discard()
+		f := &flight{name: r.name(), done: make(chan struct{}), spool: spool, meta: store.Meta{Source: pub.Name, Origin: pub.Origin()}}
+		close(f.done)
+		w.flights[f.name] = f
+		w.wantSource(r, pub)
 	})
 }
 

@@ -286,7 +286,7 @@ func (p *Pool) kept(f *flight, key string) (*Served, error) {
 	if err != nil {
 		return nil, errAgain
 	}
-	if e.Source != f.meta.Source { // another flight's: of proxies that r may not ask
+	if e.Origin != f.meta.Origin { // another flight's: of proxies that r may not ask
 		e.Close()
 		return nil, errAgain
 	}

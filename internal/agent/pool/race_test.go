@@ -2,8 +2,10 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"testing"
@@ -245,6 +247,20 @@ func TestBudget(t *testing.T) {
 		if n := extra(false); n < extraBurst || n > extraBurst+clients/20 {
 			t.Errorf("%d extra requests for %d clients", n, clients)
 		}
+	})
+}
+
+// A hiccup of the HTTP proxy on the way passes, too.
+func TestHTTPProxyHiccup(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		n := 0
+		p := w.proxy(fine, upstream.Config{Proxy: func(*url.URL) (*url.URL, error) {
+			if n++; n == 1 {
+				return nil, errors.New("hiccup")
+			}
+			return nil, nil
+		}})
+		w.wantSource(request("file", p), p)
 	})
 }
 
