@@ -278,8 +278,11 @@ func secretInURL(c *checker) (list []found) {
 	}
 	for _, p := range c.proxies {
 		if p.url.User != nil && p.url.Scheme == "https" {
-			list = append(list, found{c.goproxy, fmt.Sprintf("credentials for %s stand in the value, where \"go env\" and every process of the job show them", p.url.Host), rewritten(without),
-				"put this into the netrc: machine " + p.url.Host + " login USER password PASSWORD"})
+			advice := "put this into the netrc: machine " + p.url.Host + " login USER password PASSWORD"
+			if auth := c.look("GOAUTH").Value; auth != "" && !strings.Contains(auth, "netrc") {
+				advice += "; GOAUTH has to have netrc among its commands, or nobody reads it"
+			}
+			list = append(list, found{c.goproxy, fmt.Sprintf("credentials for %s stand in the value, where \"go env\" and every process of the job show them", p.url.Host), rewritten(without), advice})
 		}
 	}
 	return list

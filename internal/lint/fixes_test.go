@@ -19,6 +19,7 @@ func TestFixes(t *testing.T) {
 		{"credentials", "GOPROXY=https://ci:s3cret@corp.example.com,{goproxy.cn},direct", "L06", "export GOPROXY='https://corp.example.com,{goproxy.cn}|direct'; put the credentials back that are left out here"},
 		{"a query", "GOPROXY=https://corp.example.com?tok=s3cret,{goproxy.cn},direct", "L06", "export GOPROXY='https://corp.example.com?tok=xxxxx,{goproxy.cn}|direct'; put the credentials back that are left out here"},
 		{"of two proxies", "GOPROXY=https://ci:s3cret@a.example.com,https://ci:s3cret@b.example.com", "L17", "export GOPROXY=https://a.example.com,https://b.example.com; put this into the netrc: machine a.example.com login USER password PASSWORD"},
+		{"and nobody reads netrc", "GOAUTH=off\nGOPROXY=https://ci:s3cret@a.example.com", "L17", "export GOPROXY=https://a.example.com; put this into the netrc: machine a.example.com login USER password PASSWORD; GOAUTH has to have netrc"},
 		{"of an HTTP proxy", "GOPROXY=https://corp.example.com\nHTTP_PROXY=http://ci:s3cret@proxy:8080", "L39", "export HTTPS_PROXY=http://proxy:8080; put the credentials back that are left out here"},
 		{"private names", "GOPRIVATE=git.example.com\nGOVCS=*:off\nGOPROXY={official}|direct", "L47", "export GOVCS='git.example.com:git,*:off'"},
 		{"private names, own proxies", "GOPRIVATE=git.example.com\nGOVCS=*:off\nGOPROXY=https://corp.example.com", "L47", "export GOVCS='git.example.com:git,*:off'; or fetch it through your proxies, as with GONOPROXY=none"},
