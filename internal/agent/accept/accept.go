@@ -338,8 +338,12 @@ func checkMod(data []byte) error {
 	if words > maxWords {
 		return fmt.Errorf("no go.mod: more than %d words", maxWords)
 	}
-	if _, err := modfile.ParseLax("go.mod", data, nil); err != nil {
+	file, err := modfile.ParseLax("go.mod", data, nil)
+	if err != nil {
 		return fmt.Errorf("no go.mod: %w", err)
+	}
+	if file.Module == nil {
+		return fmt.Errorf("no go.mod: its module line names no module, and it begins %q", modproxy.Excerpt(data))
 	}
 	return nil
 }

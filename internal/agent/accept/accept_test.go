@@ -91,6 +91,7 @@ func TestForms(t *testing.T) {
 		{"mod of another path", quoteMod, "module example.com/Quote // was renamed\n", ""},
 		{"HTML as mod", quoteMod, "<!DOCTYPE html>", "no module line"},
 		{"empty mod", quoteMod, "", "no module line"},
+		{"mod without a name", quoteMod, "module ()\n", "names no module"},
 		{"broken mod", quoteMod, "module example.com/quote\nrequire (\n", "no go.mod"},
 		{"list", quoteList, "v1.5.2\nv1.5.1\n", ""},
 		{"list with times", quoteList, "v1.5.2 2018-02-14T15:44:20Z\n", ""},
