@@ -286,7 +286,7 @@ func (rc *race) join(a *attempt, answer *upstream.Answer, spool *store.Spool, b 
 		return nil, nil
 	}
 	if answer.From == 0 {
-		a.local = spool.Rewind(0)
+		a.local = spool.Rewind()
 		return nil, nil
 	}
 	again, have := make([]byte, overlap), make([]byte, overlap)

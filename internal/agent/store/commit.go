@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -62,19 +63,16 @@ func (sp *Spool) Write(p []byte) (int, error) {
 	return written, err
 }
 
-// Rewind cuts the file to its first size bytes.
-func (sp *Spool) Rewind(size int64) error {
+// Rewind makes the file empty again.
+func (sp *Spool) Rewind() error {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	if size >= sp.size {
-		return nil
-	}
-	if err := sp.f.Truncate(size); err != nil {
+	if err := sp.f.Truncate(0); err != nil {
 		return err
 	}
-	sp.store.unreserve(sp.size - size)
-	sp.size = size
-	_, err := sp.f.Seek(size, 0)
+	sp.store.unreserve(sp.size)
+	sp.size = 0
+	_, err := sp.f.Seek(0, io.SeekStart)
 	return err
 }
 
