@@ -312,5 +312,25 @@ func TestNext(t *testing.T) {
 		if n := w.store.Stats().Quarantined; n != 0 {
 			t.Errorf("%d answers in the quarantine", n)
 		}
+		other := []byte("another tile")
+		list = append(list, w.proxy(func(rw http.ResponseWriter, _ *http.Request) { rw.Write(other) }, upstream.Config{}))
+		for range lossesToDemote {
+			r := request("tile", list...)
+			r.Accept = func(ctx context.Context, b Body) (store.Meta, error) {
+				m, err := equal(other)(ctx, b)
+				if err != nil {
+					err = ErrNext
+				}
+				return m, err
+			}
+			s, err := w.Fetch(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.File.Close()
+		}
+		if w.standings.demoted(list[0].Upstream) {
+			t.Error("demoted")
+		}
 	})
 }
