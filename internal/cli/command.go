@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,7 +26,7 @@ const killDelay = 10 * time.Second
 func runCommand(c *call, settings []report.Setting) (int, error) {
 	cmd := exec.Command(c.args[0], c.args[1:]...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, c.Stdin, c.Stdout, c.Stderr
-	cmd.Env = os.Environ()
+	cmd.Env = slices.DeleteFunc(os.Environ(), ours)
 	for _, s := range settings {
 		cmd.Env = append(cmd.Env, s.Name+"="+s.Value)
 	}
@@ -54,6 +56,12 @@ func runCommand(c *call, settings []report.Setting) (int, error) {
 		return state.ExitCode(), nil
 	}
 	return 0, err
+}
+
+// ours reports whether a variable holds secrets that were given to this program
+// alone: the command and the tests that it runs have no need of them.
+func ours(variable string) bool {
+	return strings.HasPrefix(variable, "GOPROXY_SETUP_CREDENTIALS=") || strings.HasPrefix(variable, "GOPROXY_SETUP_GITHUB_TOKEN=")
 }
 
 // interactive reports whether a terminal sends its signals to the command, too.
