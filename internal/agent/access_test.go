@@ -28,6 +28,7 @@ var privateRequests = 1_000
 // beside it learns a private name: not of a module, not of its versions, not in
 // a lookup.
 func TestPrivateNamesStayPrivate(t *testing.T) {
+	t.Parallel()
 	public := proxytest.New(t, proxytest.Options{})
 	corp := proxytest.New(t, proxytest.Options{})
 	l := start(t, `
@@ -102,6 +103,7 @@ func TestPrivateWithoutProxy(t *testing.T) {
 // Strangers get public modules alone, or nothing at all where clients have to
 // say who they are.
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	p := proxytest.New(t, proxytest.Options{})
 	l := start(t, `
 private: [git.corp.example.com]

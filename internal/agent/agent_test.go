@@ -235,6 +235,7 @@ func TestStatus(t *testing.T) {
 
 // What was served once exists: its absence is an outage.
 func TestKnownIsNeverAbsent(t *testing.T) {
+	t.Parallel()
 	p := proxytest.New(t, proxytest.Options{})
 	l := start(t, two(p.URL, p.URL+"/ok=b"))
 	if status, _ := l.get("rsc.io/quote/@v/v1.5.2.info"); status != 200 {
@@ -279,6 +280,7 @@ AGENT
 
 // A gatekeeper's refusal of what it has served before is one, and no outage.
 func TestNotStaleAfterRefusal(t *testing.T) {
+	t.Parallel()
 	p := proxytest.New(t, proxytest.Options{})
 	for fault, want := range map[string]struct {
 		status int

@@ -49,6 +49,7 @@ func TestUnlisted(t *testing.T) {
 
 // A reload does not touch a request that is on its way.
 func TestReloadWhileServing(t *testing.T) {
+	t.Parallel()
 	p := proxytest.New(t, proxytest.Options{})
 	l := start(t, "environments: {default: {chain: [\""+p.URL+"/zip:slow=200ms\"]}}\nAGENT\n")
 	var wg sync.WaitGroup

@@ -90,6 +90,7 @@ AGENT
 // A proxy that passes wrong tiles of a checksum database on costs no lookup, and
 // what the database is asked for its sake is held against nobody.
 func TestLyingDatabaseRoute(t *testing.T) {
+	t.Parallel()
 	p := proxytest.New(t, proxytest.Options{})
 	liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		resp, err := http.Get(p.URL + r.URL.Path)
@@ -130,8 +131,10 @@ func TestLyingDatabaseRoute(t *testing.T) {
 // A proxy for private modules that hangs or is gone makes nobody else learn of
 // them.
 func TestPrivateNamesBesideSilence(t *testing.T) {
+	t.Parallel()
 	public := proxytest.New(t, proxytest.Options{})
 	corp := proxytest.New(t, proxytest.Options{})
+	var wg sync.WaitGroup
 	for _, url := range []string{corp.URL + "/silent", corp.URL + "/stall", corp.URL + "/slow=200ms+404", "http://" + corp.Refuse, "http://" + corp.Silent} {
 		l := start(t, `
 private: [git.corp.example.com]
@@ -139,14 +142,13 @@ proxies: {corp: {url: "`+url+`", private: true}, pub: {url: "`+public.URL+`", fu
 environments: {default: {chain: [pub, corp, pub2, direct]}}
 AGENT
 `)
-		var wg sync.WaitGroup
 		for i := range 8 {
 			for _, file := range []string{"@v/list", "@latest", "@v/v1.0.0.mod", "@v/v1.0.0.zip"} {
 				wg.Go(func() { l.get(fmt.Sprintf("git.corp.example.com/team/m%d/%s", i, file)) })
 			}
 		}
-		wg.Wait()
 	}
+	wg.Wait()
 	for _, r := range public.Requests() {
 		t.Errorf("a public proxy was asked for %s", r.RawURL)
 	}

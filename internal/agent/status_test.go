@@ -14,6 +14,7 @@ import (
 // may have, through sockets: 404 means that every authoritative proxy says so,
 // and 200 that it is the origin's file.
 func TestStatusThroughSockets(t *testing.T) {
+	t.Parallel()
 	p := proxytest.New(t, proxytest.Options{})
 	fails := []string{"", "404", "410", "403", "500", "502", "reset", "close", "html", "cut", "wrong-info", "silent", "redirect-loop", "401"}
 	rnd := rand.New(rand.NewPCG(11, 4))

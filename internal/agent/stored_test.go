@@ -153,6 +153,7 @@ func TestGoSumAgainstDatabase(t *testing.T) {
 // What was said of a list before is said again only if it is whole, and no lie
 // meanwhile.
 func TestEarlierLists(t *testing.T) {
+	t.Parallel()
 	p := proxytest.New(t, proxytest.Options{})
 	l := start(t, two(p.URL, p.URL+"/ok=b"))
 	const list = "rsc.io/quote/@v/list"

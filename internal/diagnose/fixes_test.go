@@ -91,6 +91,10 @@ func (r *rig) rewrite(at report.Place, name, word string) (old string, ok bool) 
 	return old, true
 }
 
+// thorough is set by the build tag e2e: to follow every fix takes as long again
+// as to find what it is for.
+var thorough = false
+
 // followFixes does what the fixes of a seed's findings say, and looks again: what
 // was wrong is right, and nothing else is wrong. It reports whether one of them
 // is a command or a line to copy; for the others a person has to decide.

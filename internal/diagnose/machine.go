@@ -218,6 +218,10 @@ func (m *Machine) find(name string) []string {
 	return list
 }
 
+// goVariables are what only the go command knows. By name: for all it has, it
+// would start the C compiler eight times.
+var goVariables = []string{"GOBIN", "GOMODCACHE", "GOPATH", "GOROOT", "GOVERSION"}
+
 // readGo asks the go command for its settings. It never lets go become another
 // version first, which may take a download.
 func (m *Machine) readGo(ctx context.Context) (g goCommand) {
@@ -226,7 +230,7 @@ func (m *Machine) readGo(ctx context.Context) (g goCommand) {
 		return g
 	}
 	g.Path = list[0]
-	out, errs, err := m.output(ctx, m.Dir, []string{"GOTOOLCHAIN=local"}, g.Path, "env", "-json")
+	out, errs, err := m.output(ctx, m.Dir, []string{"GOTOOLCHAIN=local"}, g.Path, append([]string{"env", "-json"}, goVariables...)...)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &g.Env)
 	}

@@ -294,7 +294,8 @@ var seeds = []seed{
 
 // TestSeeds makes each misconfiguration on a machine on which nothing else is
 // wrong: doctor finds it, names the fix, and finds nothing else. A fix that can
-// be followed to the letter mends it, and makes nothing worse.
+// be followed to the letter mends it, and makes nothing worse (tried with the
+// build tag e2e).
 func TestSeeds(t *testing.T) {
 	rows := make([]string, len(seeds))
 	var followed atomic.Int32
@@ -322,7 +323,7 @@ func TestSeeds(t *testing.T) {
 				if text := show(list); strings.Contains(text, "s3cret") {
 					t.Errorf("a secret is shown:\n%s", text)
 				}
-				if verdict == "found" && r.followFixes(s.id, list) {
+				if verdict == "found" && thorough && r.followFixes(s.id, list) {
 					followed.Add(1)
 				}
 				mu.Lock()
@@ -332,7 +333,7 @@ func TestSeeds(t *testing.T) {
 		}
 	})
 	t.Logf("%d seeded misconfigurations of %d kinds, of which %d have a fix that was followed:\n%s", len(seeds), kinds(), followed.Load(), strings.Join(rows, "\n"))
-	if followed.Load() < 30 && !slices.Contains(rows, "") { // unless only some were run
+	if thorough && followed.Load() < 30 && !slices.Contains(rows, "") { // unless only some were run
 		t.Error("hardly any fix was followed")
 	}
 }

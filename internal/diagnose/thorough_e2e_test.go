@@ -1,0 +1,5 @@
+//go:build e2e
+
+package diagnose_test
+
+func init() { thorough = true }
