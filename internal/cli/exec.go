@@ -144,16 +144,12 @@ func (r *agentRun) tell(ctx context.Context, journal *agent.Journal) error {
 	rep.Findings = append(rep.Findings, r.findings...)
 	report.SortFindings(rep.Findings)
 	opt := render.Options{Width: cmp.Or(r.ErrWidth, ci.LogWidth)}
-	if err := r.job.WriteFiles(rep, r.writes, opt); err != nil {
-		return err
-	}
+	unwritten := r.job.WriteFiles(rep, r.writes, opt)
 	// In a run without trouble the table would be noise.
 	calm := rep.Outcome == report.OK && !slices.ContainsFunc(rep.Findings, func(f report.Finding) bool { return f.Severity != report.Notice })
-	if err := r.job.Publish(ctx, rep, ci.PublishOptions{CheckRun: r.checkRun, TableShown: calm, Width: r.ErrWidth}); err != nil {
-		return err
-	}
-	if calm {
+	untold := r.job.Publish(ctx, rep, ci.PublishOptions{CheckRun: r.checkRun, TableShown: calm, Width: r.ErrWidth})
+	if calm || untold != nil {
 		r.job.Log("goproxy-setup: " + rep.Summary)
 	}
-	return nil
+	return errors.Join(unwritten, untold)
 }
