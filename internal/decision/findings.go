@@ -73,7 +73,7 @@ func toolchain(in *Input, kept []verdict) []report.Finding {
 	}
 	return []report.Finding{{
 		ID: "toolchain-unavailable", Severity: report.Warning, Title: "Go toolchain not available",
-		Message: "go.mod asks for a newer Go than is installed, and no module proxy of the chain serves that toolchain",
+		Message: "the build asks for another Go than is installed (go.mod, go.work or GOTOOLCHAIN), and no module proxy of the chain serves that toolchain",
 		Fix:     "install that Go version before the build, or add a proxy that serves golang.org/toolchain", Place: in.Settings.Places["chain"],
 	}}
 }
